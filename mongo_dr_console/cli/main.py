@@ -1,0 +1,94 @@
+"""The command ``mdr``: one file for a group of commands, each thin."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+import click
+import typer
+from pymongo.errors import PyMongoError
+
+from mongo_dr_console import __version__
+from mongo_dr_console.cli.output import fail
+from mongo_dr_console.model.trouble import ExitCode, Failed, Trouble, WrongUse
+
+GROUPS = (
+    "status",
+    "doctor",
+    "backup",
+    "snapshots",
+    "coverage",
+    "find",
+    "restore",
+    "jobs",
+    "sandbox",
+    "config",
+)
+"""Modules of this package; each has ``register(app)``."""
+
+_MONITORED = ("status", "doctor")
+_UNKNOWN = 3
+
+app = typer.Typer(
+    name="mdr",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="MongoDB disaster recovery: watch, back up, restore to the operation before the mistake.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mdr {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-p", envvar="MDR_PROFILE", help="Which deployment.")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    context.obj = profile
+
+
+def _build() -> Any:
+    for name in GROUPS:
+        importlib.import_module(f"mongo_dr_console.cli.{name}").register(app)
+    return typer.main.get_command(app)
+
+
+def run(arguments: list[str] | None = None) -> None:
+    """Entry point: every error ends in a message and an exit code, never in a traceback."""
+    words = sys.argv[1:] if arguments is None else arguments
+    as_json = "--json" in words
+    command = next((w for w in words if w in _MONITORED), None)
+    override = _UNKNOWN if command else None
+    try:
+        code = _build().main(args=words, prog_name="mdr", standalone_mode=False)
+        raise SystemExit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+    except click.UsageError as error:
+        hint = f"See: {error.ctx.command_path} --help" if error.ctx else "See: mdr --help"
+        fail(WrongUse("usage", error.format_message(), hint), as_json=as_json, exit_code=override)
+    except click.ClickException as error:
+        fail(Failed("usage", error.format_message()), as_json=as_json, exit_code=override)
+    except Trouble as trouble:
+        fail(trouble, as_json=as_json, exit_code=override)
+    except PyMongoError as error:
+        from mongo_dr_console.mongo.client import told
+
+        fail(told(error), as_json=as_json, exit_code=override)
+    except BrokenPipeError:
+        raise SystemExit(0) from None

@@ -1,0 +1,56 @@
+"""A destructive operation found in the oplog."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from mongo_dr_console.model.position import Position
+
+EventKind = Literal["drop", "drop-database", "rename-over", "mass-delete", "mass-update"]
+
+
+class EventSelector(BaseModel):
+    """Tells an event's own operations from those of others that were written at the same time.
+
+    The range is ``first`` to ``last``, both included. For drops and renames every command of the range on
+    these namespaces belongs to the event. For mass deletes and updates an operation belongs when it is of
+    kind ``op`` on one of ``namespaces``, comes from the same writer (``session``: hex of the session's id;
+    None for operations without one, as ``deleteMany`` and ``updateMany`` write them) and, for updates,
+    touches the same fields (``fields``: the sorted paths of the diff).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    first: Position
+    last: Position
+    op: Literal["c", "d", "u"]
+    namespaces: tuple[str, ...]
+    session: str | None = None
+    fields: tuple[str, ...] = ()
+
+
+class Event(BaseModel):
+    """One event.
+
+    ``position`` is its first entry's and ``last`` its last entry's; ``operations`` counts its own
+    operations, ``documents`` the documents that it destroyed or changed (None when the oplog does not say).
+    ``before`` is the position of the newest entry before the event: ``--through`` it and ``--before`` the
+    event's position mean the same state.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    kind: EventKind
+    position: Position
+    last: Position
+    time: datetime
+    namespace: str
+    operations: int
+    documents: int | None
+    before: Position | None
+    detail: str = ""
+    selector: EventSelector

@@ -1,0 +1,183 @@
+"""The plan: exactly what a restore will do, before it does it. Pure: built from facts, hashed, shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.identity import Identity
+from mongo_dr_console.model.position import Bound, Limit, Position
+
+Mode = Literal["swap", "in-place", "beside", "merge"]
+Severity = Literal["info", "warning", "danger"]
+NamespaceKind = Literal["collection", "view", "timeseries"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class PlanLimit(_Part):
+    """Where replay stops. ``follow``: it goes on to the writes made up to the cut-over itself."""
+
+    position: Position
+    bound: Bound
+    follow: bool = False
+
+    @property
+    def limit(self) -> Limit:
+        return Limit(self.position, self.bound)
+
+
+class BaseSnapshot(_Part):
+    """The snapshot a restore starts from; ``checksum`` is the SHA-256 of its list of file checksums."""
+
+    name: str
+    store: str
+    checksum: str
+    start: Position
+    end: Position
+    end_term: int
+    end_hash: str
+    documents: int
+    bytes: int
+    origin: str = "mongo-dr-console"
+
+
+class PlannedNamespace(_Part):
+    """One namespace. ``documents`` and ``bytes`` are estimates; the UUIDs are part of the hash.
+
+    ``live_uuid`` is that of the collection that has the target's name now, None if there is none.
+    ``effect`` is for people: what happens to the target.
+    """
+
+    source: str = Field(serialization_alias="from", validation_alias="from")
+    target: str = Field(serialization_alias="to", validation_alias="to")
+    kind: NamespaceKind = "collection"
+    mode: Mode
+    documents: int | None
+    bytes: int | None
+    effect: str
+    live_uuid: str | None = None
+    live_documents: int | None = None
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class Hazard(_Part):
+    severity: Severity
+    code: str
+    text: str
+
+
+class Neighbour(_Part):
+    """An operation next to the limit, in words."""
+
+    position: Position
+    text: str
+
+
+class Intent(_Part):
+    """What a person asked for. Stored in the plan, so that it can be made anew and compared."""
+
+    snapshot: str | None = None
+    store: str | None = None
+    before: str | None = None
+    through: str | None = None
+    skip: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    renames: tuple[str, ...] = ()
+    to_profile: str | None = None
+    mode: Mode = "swap"
+
+
+class Plan(_Part):
+    """JSON as in DESIGN.md section 4. Nothing in it is secret: it names a profile, never a URI."""
+
+    schema_name: Literal["mdr.plan"] = Field(
+        default="mdr.plan", serialization_alias="schema", validation_alias="schema"
+    )
+    id: str
+    hash: str
+    confirm: str
+    profile: str
+    identity: Identity
+    source_identity: Identity
+    snapshot: BaseSnapshot
+    limit: PlanLimit
+    last_applied: Neighbour | None
+    first_not_applied: Neighbour | None
+    skipped: list[Event]
+    namespaces: list[PlannedNamespace]
+    tracked: list[str]
+    kept: list[str]
+    operations: int
+    later_writes: int
+    lost_seconds: float | None
+    estimate_seconds: float | None
+    estimate_basis: str = ""
+    hazards: list[Hazard]
+    steps: list[str]
+    command: str
+    intent: Intent
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    @property
+    def destroys(self) -> bool:
+        """Whether anything that is live now is replaced or dropped; only then a confirmation is typed."""
+        return self.confirm != ""
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", by_alias=True)
+
+
+def plan_hash(
+    *,
+    identity: Identity,
+    base: BaseSnapshot,
+    limit: PlanLimit,
+    skipped: list[str],
+    namespaces: list[PlannedNamespace],
+    intent: Intent,
+) -> str:
+    """SHA-256 over what must not change between reading and doing: identity, the base's checksums, limit,
+    skipped events, namespaces with UUIDs, modes and options; not counts or estimates."""
+    facts = {
+        "identity": identity.model_dump(mode="json"),
+        "base": [base.store, base.name, base.checksum],
+        "limit": limit.model_dump(mode="json"),
+        "skipped": sorted(skipped),
+        "namespaces": sorted([n.source, n.target, n.mode, n.kind, n.live_uuid or ""] for n in namespaces),
+        "options": intent.model_dump(mode="json", include={"to_profile", "mode", "renames"}),
+    }
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_TYPABLE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
+
+
+def confirmation(identity: Identity, targets: list[str], whole: bool) -> str:
+    """``<environment>/<set>/<scope>``: what a person types; empty where nothing is destroyed.
+
+    The scope is ``all``, a database, a namespace, or ``N-collections-<4 hex>`` for several and for names
+    that cannot be typed.
+
+    >>> who = Identity(environment="prod", set_name="rs0", replica_set_id="00")
+    >>> confirmation(who, ["shop.orders"], whole=False)
+    'prod/rs0/shop.orders'
+    """
+    if not targets:
+        return ""
+    prefix = f"{identity.environment}/{identity.set_name}/"
+    if whole:
+        return prefix + "all"
+    if len(targets) == 1 and set(targets[0]) <= _TYPABLE:
+        return prefix + targets[0]
+    digest = hashlib.sha256("\n".join(sorted(targets)).encode()).hexdigest()[:4]
+    return f"{prefix}{len(targets)}-collections-{digest}"

@@ -1,0 +1,93 @@
+"""Walking BSON without decoding it."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator
+
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+MIN_DOCUMENT = 5
+MAX_DOCUMENT = 16 * 1024 * 1024 + 16 * 1024
+"""The largest document there can be: 16 MiB and the server's own overhead on oplog entries."""
+
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+
+_LENGTH = struct.Struct("<i")
+
+
+class TornDocument(ValueError):
+    """Bytes that are not a whole BSON document; ``offset`` counts from the start of the stream."""
+
+    def __init__(self, offset: int, why: str) -> None:
+        super().__init__(f"not a BSON document at byte {offset}: {why}")
+        self.offset = offset
+
+
+def entry_hash(raw: bytes) -> str:
+    """The hash of the chain: SHA-256 of an entry's raw BSON, the same on all members (server-rules 14)."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def split(buffer: bytes | memoryview, offset: int = 0) -> Iterator[bytes]:
+    """The documents in a buffer that holds whole documents back to back.
+
+    Raises:
+        TornDocument: A length that cannot be, or bytes left over.
+    """
+    view = memoryview(buffer)
+    at, size = 0, len(view)
+    while at < size:
+        if size - at < MIN_DOCUMENT:
+            raise TornDocument(offset + at, f"{size - at} bytes left over")
+        (length,) = _LENGTH.unpack_from(view, at)
+        if not MIN_DOCUMENT <= length <= MAX_DOCUMENT:
+            raise TornDocument(offset + at, f"a length of {length} bytes")
+        if at + length > size:
+            raise TornDocument(offset + at, f"{at + length - size} of {length} bytes are missing")
+        if view[at + length - 1] != 0:
+            raise TornDocument(offset + at, "the closing zero byte is missing")
+        yield bytes(view[at : at + length])
+        at += length
+
+
+def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The documents of a stream that was cut into chunks anywhere; memory is bounded by one document and
+    one chunk.
+
+    Raises:
+        TornDocument: The stream ends within a document, or has bytes that are none.
+    """
+    rest = b""
+    consumed = 0
+    for chunk in chunks:
+        buffer = rest + chunk if rest else chunk
+        whole = _whole_prefix(buffer, consumed)
+        yield from split(memoryview(buffer)[:whole], consumed)
+        rest = buffer[whole:]
+        consumed += whole
+    if rest:
+        raise TornDocument(consumed, f"the stream ends after {len(rest)} bytes of a document")
+
+
+def _whole_prefix(buffer: bytes, offset: int) -> int:
+    at, size = 0, len(buffer)
+    while size - at >= 4:
+        (length,) = _LENGTH.unpack_from(buffer, at)
+        if not MIN_DOCUMENT <= length <= MAX_DOCUMENT:
+            raise TornDocument(offset + at, f"a length of {length} bytes")
+        if at + length > size:
+            break
+        at += length
+    return at
+
+
+def count(buffer: bytes) -> int:
+    """How many documents lie in a buffer of whole documents."""
+    at, size, found = 0, len(buffer), 0
+    while at < size:
+        at += _LENGTH.unpack_from(buffer, at)[0]
+        found += 1
+    return found

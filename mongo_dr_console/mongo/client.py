@@ -1,0 +1,112 @@
+"""Clients with timeouts that end, and server errors in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+from pymongo import MongoClient
+from pymongo.asynchronous.mongo_client import AsyncMongoClient
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    ConnectionFailure,
+    InvalidURI,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
+
+from mongo_dr_console.model.trouble import Failed, Refused, Trouble, Unreachable, WrongUse
+
+Client = MongoClient[dict[str, Any]]
+AsyncClient = AsyncMongoClient[dict[str, Any]]
+RawClient = MongoClient[RawBSONDocument]
+
+APPNAME = "mongo-dr-console"
+
+_UNAUTHORIZED = 13
+_AUTHENTICATION_FAILED = 18
+
+
+def connect(uri: str, *, direct: bool = False, seconds: float = 10, appname: str = APPNAME) -> Client:
+    """A client for jobs and commands. Nothing is sent until it is used.
+
+    Args:
+        uri: As in a profile.
+        direct: Ask one member, whatever its state.
+        seconds: How long to look for a server before giving up.
+
+    Raises:
+        WrongUse: The URI cannot be understood.
+    """
+    try:
+        return MongoClient(uri, **_options(direct, seconds, appname))
+    except PyMongoError as error:
+        raise told(error) from None
+    except ValueError as error:
+        raise WrongUse("uri-wrong", f"The URI cannot be understood: {error}.") from None
+
+
+def connect_async(uri: str, *, direct: bool = False, seconds: float = 2) -> AsyncClient:
+    """A client for pollers, with short limits: one per event loop."""
+    try:
+        return AsyncMongoClient(uri, **_options(direct, seconds, APPNAME))
+    except PyMongoError as error:
+        raise told(error) from None
+    except ValueError as error:
+        raise WrongUse("uri-wrong", f"The URI cannot be understood: {error}.") from None
+
+
+def _options(direct: bool, seconds: float, appname: str) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "serverSelectionTimeoutMS": int(seconds * 1000),
+        "connectTimeoutMS": int(min(seconds, 5) * 1000),
+        "appname": appname,
+        "tz_aware": True,
+    }
+    if direct:
+        options["directConnection"] = True
+    return options
+
+
+def told(error: PyMongoError) -> Trouble:
+    """A driver's error as trouble: what happened, in one line, without the driver's dump of the topology."""
+    if isinstance(error, InvalidURI | ConfigurationError):
+        return WrongUse("uri-wrong", f"The URI cannot be understood: {error}.", "Correct it in the profile.")
+    if isinstance(error, OperationFailure):
+        return _told_failure(error)
+    if isinstance(error, ServerSelectionTimeoutError):
+        return Unreachable(
+            "deployment-unreachable",
+            f"No usable member of the deployment answers: {_first_line(error)}",
+            "Check the address, the network and whether the set has a primary: mdr status",
+        )
+    if isinstance(error, NetworkTimeout | AutoReconnect | ConnectionFailure):
+        return Unreachable(
+            "deployment-unreachable", f"The connection to the deployment broke: {_first_line(error)}"
+        )
+    return Failed("server-error", _first_line(error))
+
+
+def _told_failure(error: OperationFailure) -> Trouble:
+    text = str((error.details or {}).get("errmsg", "") or _first_line(error))
+    if error.code == _AUTHENTICATION_FAILED:
+        return Unreachable(
+            "authentication-failed",
+            f"The deployment refuses the user or the password: {text}",
+            "Correct the URI of the profile; --authenticationDatabase is authSource in a URI.",
+        )
+    if error.code == _UNAUTHORIZED:
+        return Refused(
+            "not-authorized",
+            f"The user of this profile may not do that: {text}",
+            "mdr doctor --print-roles shows the roles that are needed.",
+        )
+    return Failed("server-error", f"The server answered {error.code}: {text}")
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).split(", Timeout:")[0].split(", full error:")[0].splitlines()
+    return (text[0] if text else type(error).__name__)[:300]
