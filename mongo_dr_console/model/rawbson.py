@@ -6,14 +6,20 @@ import hashlib
 import struct
 from collections.abc import Iterable, Iterator
 
-from bson.codec_options import CodecOptions
+from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.raw_bson import RawBSONDocument
 
 MIN_DOCUMENT = 5
 MAX_DOCUMENT = 16 * 1024 * 1024 + 16 * 1024
 """The largest document there can be: 16 MiB and the server's own overhead on oplog entries."""
 
-RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+# Only for looking inside: dates out of Python's range and broken UTF-8 must not stop a restore, and the bytes
+# themselves are passed on untouched.
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(
+    document_class=RawBSONDocument,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+)
 
 _LENGTH = struct.Struct("<i")
 

@@ -1,0 +1,479 @@
+"""The timeline of a restore: which staging collection stands for which namespace at each position.
+
+Documents are restored and replayed into staging collections with names of their own. A rename in the oplog
+only changes which namespace a staging collection stands for, and a drop only lets go of it; neither touches
+the server, because renames in ``applyOps`` lose collections (server-rules 1 and 2). Everything here is a pure
+function of the snapshot's collections and the operations in order, so a resumed job reads the saved oplog
+again from its start and arrives at the same state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import bson
+from bson.raw_bson import RawBSONDocument
+
+from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.namespace import Namespace, Renames, is_restorable, staging_name
+from mongo_dr_console.model.oplogentry import COMMAND, Operation
+from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.trouble import Failed
+
+_IGNORED = frozenset(
+    {"startIndexBuild", "abortIndexBuild", "setMultikeyMetadata", "dropIdent", "dbCheck", "createIdent"}
+)
+_INDEX_CHANGES = ("expireAfterSeconds", "hidden", "unique", "prepareUnique")
+_VIEWS = "system.views"
+
+
+@dataclass(slots=True)
+class Staged:
+    """A staging collection and what it stands for.
+
+    Args:
+        number: Counts the staging collections of the job; part of the name.
+        database: The database in which it lies: that of its target.
+        name: Its physical name.
+        options: The ``create`` options, raw.
+        indexes: Name to specification, raw, ``_id_`` left out.
+        uuid: Hex of the original collection's UUID, None if unknown.
+        from_snapshot: Whether documents of the snapshot go into it.
+        discarded: Nothing stands behind it any more; it is removed at the end.
+    """
+
+    number: int
+    database: str
+    name: str
+    options: RawBSONDocument
+    indexes: dict[str, RawBSONDocument] = field(default_factory=dict)
+    uuid: str | None = None
+    from_snapshot: bool = False
+    discarded: bool = False
+
+    @property
+    def namespace(self) -> str:
+        return f"{self.database}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A CRUD operation for a staging collection."""
+
+    staged: Staged
+    op: str
+    document: RawBSONDocument
+    key: RawBSONDocument | None
+    upsert: bool
+    position: Position
+    original: str
+    lenient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """A staging collection must exist from here on."""
+
+    staged: Staged
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Modify:
+    """A ``collMod`` (without index parts) for a staging collection."""
+
+    staged: Staged
+    changes: RawBSONDocument
+    position: Position
+
+
+Action: TypeAlias = Write | Create | Modify
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A later change that builds on what was skipped, or that a skip makes impossible."""
+
+    position: Position
+    namespace: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotCollection:
+    """A collection of the base snapshot, as the timeline starts with it."""
+
+    namespace: Namespace
+    options: RawBSONDocument
+    indexes: tuple[RawBSONDocument, ...]
+    uuid: str | None
+
+
+class Timeline:
+    """Follows the operations and says what to do with each.
+
+    Args:
+        job: The job's id, for the names of staging collections.
+        tracked: Which namespaces are followed: those asked for and the sources of renames onto them.
+        renames: Where a namespace goes in the end; decides the database of its staging collection.
+        window_end: The end of the snapshot's window. Up to it, operations on collections and documents that
+            the scan did not see are expected (server-rules 9); after it they are an error.
+        skipped: Tells the operations that are left out on purpose.
+        overlaps: For an operation that was not skipped: a text if it builds on a skipped one, else None.
+    """
+
+    def __init__(
+        self,
+        job: str,
+        *,
+        tracked: Callable[[Namespace], bool],
+        renames: Renames,
+        window_end: Position,
+        skipped: Callable[[Operation], bool] = lambda operation: False,
+        overlaps: Callable[[Operation], str | None] = lambda operation: None,
+    ) -> None:
+        self._job = job
+        self._tracked = tracked
+        self._renames = renames
+        self._window_end = window_end
+        self._skipped = skipped
+        self._overlaps = overlaps
+        self._count = 0
+        self._touched_by_skip: set[Namespace] = set()
+        self.collections: dict[Namespace, Staged] = {}
+        self.views: dict[Namespace, RawBSONDocument] = {}
+        self.all: list[Staged] = []
+        self.conflicts: list[Conflict] = []
+        self.conflict_count = 0
+        self.skipped_operations = 0
+
+    def begin(
+        self, collections: Iterable[SnapshotCollection], views: dict[Namespace, RawBSONDocument]
+    ) -> None:
+        """Starts with what the snapshot holds; the order of ``collections`` decides the numbers."""
+        for collection in collections:
+            staged = self._stage(collection.namespace, collection.options, collection.uuid)
+            staged.from_snapshot = True
+            for spec in collection.indexes:
+                _set_index(staged, spec)
+        self.views.update(views)
+
+    def placed(self, wanted: Callable[[Namespace], bool]) -> dict[Namespace, Staged]:
+        """The collections that exist at this point of the timeline and were asked for."""
+        return {n: s for n, s in sorted(self.collections.items()) if wanted(n)}
+
+    def feed(self, operation: Operation) -> list[Action]:
+        """What to do for one operation.
+
+        Raises:
+            Failed: The operation cannot be followed: something before it is missing, or it is of a kind that
+                cannot be replayed. Nothing live was touched.
+        """
+        if self._skipped(operation):
+            self._note_skip(operation)
+            return []
+        if operation.op == "c":
+            return self._command(operation)
+        namespace = Namespace(operation.database, operation.collection)
+        if operation.collection == _VIEWS:
+            self._change_view(operation)
+            return []
+        if not self._tracked(namespace):
+            return []
+        return self._write(operation, namespace)
+
+    # Documents
+
+    def _write(self, operation: Operation, namespace: Namespace) -> list[Action]:
+        staged = self.collections.get(namespace)
+        if staged is None:
+            if operation.position <= self._window_end:
+                return []
+            raise Failed(
+                "oplog-hole",
+                f"The operation at {operation.position} writes to {namespace}, which neither the snapshot nor "
+                "the oplog before it has: something is missing in between. Nothing live was changed.",
+                "Choose another base snapshot: mdr snapshots list",
+            )
+        text = self._overlaps(operation)
+        if text is not None:
+            self._conflict(operation.position, namespace, text)
+        in_window = operation.position <= self._window_end
+        return [
+            Write(
+                staged=staged,
+                op=operation.op,
+                document=operation.document,
+                key=operation.key,
+                upsert=operation.op == "u" and (in_window or operation.upsert),
+                position=operation.position,
+                original=str(namespace),
+                lenient=namespace in self._touched_by_skip,
+            )
+        ]
+
+    # Commands
+
+    def _command(self, operation: Operation) -> list[Action]:
+        name = operation.command
+        if name in _IGNORED:
+            return []
+        handler = _HANDLERS.get(name)
+        if handler is not None:
+            return handler(self, operation)
+        subject = operation.document[name]
+        target = Namespace(operation.database, subject) if isinstance(subject, str) and subject else None
+        if target is not None and self._tracked(target):
+            raise Failed(
+                "oplog-unknown-command",
+                f"The entry at {operation.position} is a {name!r} on {target}, which cannot be replayed. "
+                "Nothing live was changed.",
+                "Restore to a position before it, or from a snapshot taken after it.",
+            )
+        return []
+
+    def _create(self, operation: Operation) -> list[Action]:
+        namespace = Namespace(operation.database, operation.document["create"])
+        if not self._tracked(namespace) or not is_restorable(namespace):
+            return []
+        existing = self.collections.get(namespace)
+        if existing is not None:
+            if operation.position > self._window_end and existing.uuid != operation.uuid:
+                self._clash(operation, namespace, "is made again while the skipped drop left it in place")
+            return []
+        options = _without(operation.document, {"create", "idIndex"})
+        if "viewOn" in options:
+            return []
+        staged = self._stage(namespace, options, operation.uuid)
+        return [Create(staged, operation.position)]
+
+    def _drop(self, operation: Operation) -> list[Action]:
+        name = operation.document["drop"]
+        if name == _VIEWS:
+            for view in [v for v in self.views if v.database == operation.database]:
+                del self.views[view]
+            return []
+        self._let_go(Namespace(operation.database, name))
+        return []
+
+    def _drop_database(self, operation: Operation) -> list[Action]:
+        for namespace in [n for n in self.collections if n.database == operation.database]:
+            self._let_go(namespace)
+        for view in [v for v in self.views if v.database == operation.database]:
+            del self.views[view]
+        return []
+
+    def _rename(self, operation: Operation) -> list[Action]:
+        source = Namespace.parse(operation.document["renameCollection"])
+        target = Namespace.parse(operation.document["to"])
+        staged = self.collections.get(source)
+        if staged is None:
+            if self._tracked(target) and operation.position > self._window_end:
+                raise Failed(
+                    "rename-source-missing",
+                    f"At {operation.position} {source} becomes {target}, but the base has no {source}: its "
+                    "documents are not known. Nothing live was changed.",
+                    "Choose a base snapshot taken after that rename: mdr snapshots list",
+                )
+            if self._tracked(target):
+                self._let_go(target)
+            return []
+        if target in self.collections and not operation.document.get("dropTarget"):
+            self._clash(
+                operation, target, f"{source} is renamed onto it while the skipped drop left it in place"
+            )
+            return []
+        del self.collections[source]
+        if not self._tracked(target):
+            staged.discarded = True
+            return []
+        self._let_go(target)
+        self.collections[target] = staged
+        return []
+
+    def _create_index(self, operation: Operation) -> list[Action]:
+        staged = self._of(operation, "createIndexes")
+        if staged is not None:
+            _set_index(staged, _without(operation.document, {"createIndexes", "ns"}))
+        return []
+
+    def _commit_index_build(self, operation: Operation) -> list[Action]:
+        staged = self._of(operation, "commitIndexBuild")
+        if staged is not None:
+            for spec in operation.document["indexes"]:
+                _set_index(staged, spec)
+        return []
+
+    def _drop_index(self, operation: Operation) -> list[Action]:
+        staged = self._of(operation, operation.command)
+        if staged is not None:
+            name = str(operation.document.get("index", ""))
+            if name == "*":
+                staged.indexes.clear()
+            else:
+                staged.indexes.pop(name, None)
+        return []
+
+    def _modify(self, operation: Operation) -> list[Action]:
+        staged = self._of(operation, "collMod")
+        if staged is None:
+            return []
+        change = operation.document.get("index")
+        if change is not None:
+            _change_index(staged, change)
+        rest = _without(operation.document, {"collMod", "index"})
+        if not len(rest):
+            return []
+        staged.options = _merged(staged.options, rest)
+        return [Modify(staged, rest, operation.position)]
+
+    # Views
+
+    def _change_view(self, operation: Operation) -> None:
+        identity = operation.document_id
+        if not isinstance(identity, str) or "." not in identity:
+            return
+        namespace = Namespace.parse(identity)
+        if not self._tracked(namespace):
+            return
+        if operation.op == "d":
+            self.views.pop(namespace, None)
+        elif operation.op == "i" or "$v" not in operation.document:
+            self.views[namespace] = operation.document
+        elif namespace in self.views:
+            self.views[namespace] = _view_after(self.views[namespace], operation)
+
+    # Pieces
+
+    def _of(self, operation: Operation, key: str) -> Staged | None:
+        return self.collections.get(Namespace(operation.database, operation.document[key]))
+
+    def _stage(self, namespace: Namespace, options: RawBSONDocument, uuid: str | None) -> Staged:
+        self._count += 1
+        staged = Staged(
+            number=self._count,
+            database=self._renames.apply(namespace).database,
+            name=staging_name(self._job, self._count),
+            options=options,
+            uuid=uuid,
+        )
+        self.collections[namespace] = staged
+        self.all.append(staged)
+        return staged
+
+    def _let_go(self, namespace: Namespace) -> None:
+        staged = self.collections.pop(namespace, None)
+        if staged is not None:
+            staged.discarded = True
+
+    def _note_skip(self, operation: Operation) -> None:
+        self.skipped_operations += 1
+        if operation.collection != COMMAND:
+            self._touched_by_skip.add(Namespace(operation.database, operation.collection))
+            return
+        body, name = operation.document, operation.command
+        if name == "drop":
+            self._touched_by_skip.add(Namespace(operation.database, body["drop"]))
+        elif name == "renameCollection":
+            self._touched_by_skip |= {Namespace.parse(body[name]), Namespace.parse(body["to"])}
+
+    def _clash(self, operation: Operation, namespace: Namespace, text: str) -> None:
+        if namespace not in self._touched_by_skip:
+            raise Failed(
+                "oplog-inconsistent",
+                f"At {operation.position} {namespace} is made again, but it is there already: the oplog does not "
+                "continue the snapshot. Nothing live was changed.",
+                "Choose another base snapshot: mdr snapshots list",
+            )
+        self._conflict(operation.position, namespace, text)
+
+    def _conflict(self, position: Position, namespace: Namespace, text: str) -> None:
+        self.conflict_count += 1
+        if len(self.conflicts) < 1000:
+            self.conflicts.append(Conflict(position, str(namespace), text))
+
+
+_HANDLERS: dict[str, Callable[[Timeline, Operation], list[Action]]] = {
+    "create": Timeline._create,
+    "drop": Timeline._drop,
+    "dropDatabase": Timeline._drop_database,
+    "renameCollection": Timeline._rename,
+    "createIndexes": Timeline._create_index,
+    "commitIndexBuild": Timeline._commit_index_build,
+    "dropIndexes": Timeline._drop_index,
+    "dropIndex": Timeline._drop_index,
+    "deleteIndexes": Timeline._drop_index,
+    "deleteIndex": Timeline._drop_index,
+    "collMod": Timeline._modify,
+}
+
+
+def rename_closure(
+    wanted: Callable[[Namespace], bool], renames: Iterable[tuple[Namespace, Namespace]]
+) -> set[Namespace]:
+    """The namespaces beyond the wanted ones that must be followed too: sources of renames (oldest first)
+    onto something that is followed (server-rules 3).
+
+    >>> a, b, c = (Namespace("d", x) for x in "abc")
+    >>> sorted(map(str, rename_closure(lambda n: n == c, [(a, b), (b, c)])))
+    ['d.a', 'd.b']
+    """
+    found: set[Namespace] = set()
+    for source, target in reversed(list(renames)):
+        if (wanted(target) or target in found) and not wanted(source):
+            found.add(source)
+    return found
+
+
+def _set_index(staged: Staged, spec: RawBSONDocument) -> None:
+    if spec["name"] != "_id_":
+        staged.indexes[spec["name"]] = spec
+
+
+def _change_index(staged: Staged, change: RawBSONDocument) -> None:
+    spec = staged.indexes.get(change.get("name", ""))
+    if spec is None:
+        return
+    changed: dict[str, Any] = dict(spec)
+    for key in _INDEX_CHANGES:
+        if key in change:
+            changed[key] = change[key]
+    for key in ("hidden", "prepareUnique"):
+        if not changed.get(key, True):
+            changed.pop(key)
+    if changed.get("unique"):
+        changed.pop("prepareUnique", None)
+    staged.indexes[spec["name"]] = _raw(changed)
+
+
+def _merged(options: RawBSONDocument, changes: RawBSONDocument) -> RawBSONDocument:
+    return _raw({**options, **changes})
+
+
+def _without(document: RawBSONDocument, keys: set[str]) -> RawBSONDocument:
+    return _raw({k: v for k, v in document.items() if k not in keys})
+
+
+def _raw(fields: dict[str, Any]) -> RawBSONDocument:
+    return RawBSONDocument(bson.encode(fields), rawbson.RAW)
+
+
+def _view_after(view: RawBSONDocument, operation: Operation) -> RawBSONDocument:
+    """The definition after a ``$v: 2`` diff of whole fields, which is what ``collMod`` on a view logs."""
+    diff = operation.document["diff"]
+    changed: dict[str, Any] = dict(view)
+    for part in ("u", "i"):
+        for key, value in diff.get(part, {}).items():
+            changed[key] = value
+    for key in diff.get("d", {}):
+        changed.pop(key, None)
+    if any(key.startswith("s") for key in diff):
+        raise Failed(
+            "view-diff",
+            f"The definition of the view {view['_id']} is changed in part at {operation.position}, which "
+            "cannot be replayed. Nothing live was changed.",
+            "Leave the view out with --ns, and restore its definition by hand.",
+        )
+    return _raw(changed)
