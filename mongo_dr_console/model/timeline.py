@@ -193,8 +193,8 @@ class Timeline:
                 return []
             raise Failed(
                 "oplog-hole",
-                f"The operation at {operation.position} writes to {namespace}, which neither the snapshot nor "
-                "the oplog before it has: something is missing in between. Nothing live was changed.",
+                f"The operation at {operation.position} writes to {namespace}, which neither the snapshot "
+                "nor the oplog before it has: something is missing in between. Nothing live was changed.",
                 "Choose another base snapshot: mdr snapshots list",
             )
         text = self._overlaps(operation)
@@ -383,8 +383,8 @@ class Timeline:
         if namespace not in self._touched_by_skip:
             raise Failed(
                 "oplog-inconsistent",
-                f"At {operation.position} {namespace} is made again, but it is there already: the oplog does not "
-                "continue the snapshot. Nothing live was changed.",
+                f"At {operation.position} {namespace} is made again, but it is there already: the oplog does "
+                "not continue the snapshot. Nothing live was changed.",
                 "Choose another base snapshot: mdr snapshots list",
             )
         self._conflict(operation.position, namespace, text)

@@ -1,0 +1,272 @@
+"""Putting collections in place by renames, and taking them back.
+
+The wanted end is described by UUIDs: which collection has which name. Every pass looks where the collections
+are and does what is still to be done, so the same call completes a cut-over that was interrupted anywhere.
+A collection that an application made in between is set aside and reported, never dropped.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from mongo_dr_console.model.namespace import aside_name
+from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.progress import Checkpoint, Note, Report
+from mongo_dr_console.model.trouble import Failed
+from mongo_dr_console.mongo.client import Client
+from mongo_dr_console.mongo.durability import is_lost_primary
+
+RENAME_MS = 1000
+"""An open transaction on a collection holds a rename up; beyond this it is given up and tried again."""
+
+_PASSES = 200
+_BLOCKED = 2
+_UNAUTHORIZED = 13
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One collection's place.
+
+    Args:
+        database: Database of all the names.
+        name: The name to be taken.
+        incoming: Hex UUID of the collection that is to have it.
+        outgoing: Hex UUID of the one that had it at the start, None if none had.
+        aside: Name for the outgoing one.
+    """
+
+    database: str
+    name: str
+    incoming: str
+    outgoing: str | None
+    aside: str
+
+    @property
+    def namespace(self) -> str:
+        return f"{self.database}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A collection that was set aside; ``expected`` is False where an application made it in between."""
+
+    database: str
+    name: str
+    original: str
+    uuid: str
+    expected: bool
+
+
+@dataclass(slots=True)
+class CutOver:
+    """What was done. ``position`` is that of the last rename; None where nothing was to do."""
+
+    position: Position | None = None
+    first_position: Position | None = None
+    set_aside: list[SetAside] = field(default_factory=list)
+    way: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rename:
+    database: str
+    source: str
+    target: str
+
+
+def names_by_uuid(client: Client, database: str) -> dict[str, str]:
+    """Hex UUID to name, for the ordinary collections of a database."""
+    listed = client[database].list_collections()
+    return {info["info"]["uuid"].hex(): info["name"] for info in listed if info.get("info", {}).get("uuid")}
+
+
+def can_block_writes(client: Client) -> bool:
+    """Whether user writes can be blocked without blocking ourselves: from 6.0, with authentication on and the
+    privileges that the role ``restore`` carries (server-rules 16); without authentication it blocks us too."""
+    status = client.admin.command({"connectionStatus": 1, "showPrivileges": True})["authInfo"]
+    if not status["authenticatedUsers"]:
+        return False
+    actions = {a for p in status["authenticatedUserPrivileges"] for a in p["actions"]}
+    return {"setUserWriteBlockMode", "bypassWriteBlockingMode"} <= actions or "anyAction" in actions
+
+
+def writes_are_blocked(client: Client) -> bool:
+    """Whether somebody, we or another, has blocked user writes."""
+    status = client.admin.command({"serverStatus": 1, "repl": 1})
+    return int(status.get("repl", {}).get("userWriteBlockMode", 0)) == _BLOCKED
+
+
+def release_write_block(client: Client) -> None:
+    """Lets user writes pass again, however long the next primary takes."""
+    for attempt in range(60):
+        try:
+            client.admin.command({"setUserWriteBlockMode": 1, "global": False})
+            return
+        except PyMongoError as error:
+            if attempt == 59 or not is_lost_primary(error):
+                raise
+            time.sleep(0.5)
+
+
+@contextmanager
+def write_block(client: Client, report: Report) -> Iterator[None]:
+    """User writes are blocked within; journalled before and after, so that a resume lets them pass again.
+
+    A block that was there before is somebody else's, and stays.
+    """
+    if writes_are_blocked(client):
+        yield
+        return
+    report(Checkpoint("write-block", {"on": True}))
+    try:
+        client.admin.command({"setUserWriteBlockMode": 1, "global": True})
+        yield
+    finally:
+        release_write_block(client)
+        report(Checkpoint("write-block", {"on": False}))
+
+
+def cut_over(
+    client: Client,
+    placements: list[Placement],
+    job: str,
+    report: Report,
+    *,
+    drain: Callable[[], None],
+    block: bool,
+) -> CutOver:
+    """Puts every incoming collection in its place.
+
+    Args:
+        client: To the primary.
+        placements: The wanted places.
+        job: For the names of what is set aside.
+        report: Journals the renames before and after.
+        drain: Called right before the renames, with user writes blocked where that can be had: brings what is
+            to be placed up to date.
+        block: Whether user writes can be blocked (``can_block_writes``).
+
+    Raises:
+        Failed: A collection that is to be placed is gone, or the names never came free; what was placed stays
+            placed, and calling again goes on.
+    """
+    result = CutOver(way="write block" if block else "one applyOps")
+    for attempt in range(_PASSES):
+        if not _outstanding(client, placements, job):
+            result.set_aside = set_aside_by(client, placements, job)
+            return result
+        try:
+            with write_block(client, report) if block else nullcontext():
+                drain()
+                _rename_once(client, _outstanding(client, placements, job), report, result)
+        except OperationFailure as error:
+            if is_lost_primary(error):
+                raise
+            if error.code == _UNAUTHORIZED and result.way == "one applyOps":
+                result.way = "separate renames"
+                continue
+            report(
+                Note(f"the cut-over is tried again: {(error.details or {}).get('errmsg', error)}", "warning")
+            )
+            time.sleep(min(0.05 * (attempt + 1), 1))
+    raise Failed(
+        "cut-over-stuck",
+        "The names of the collections did not come free: an application keeps making them, or a transaction "
+        "stays open on them. What was restored lies ready beside the live collections.",
+        "Stop the writers of these collections for a moment, then: mdr jobs resume",
+    )
+
+
+def _rename_once(client: Client, renames: list[_Rename], report: Report, result: CutOver) -> None:
+    if not renames:
+        return
+    report(Checkpoint("renames", {"planned": [[r.database, r.source, r.target] for r in renames]}))
+    work = _at_once if result.way == "one applyOps" else _in_turn
+    for position in work(client, renames):
+        result.first_position = result.first_position or position
+        result.position = position
+    report(Checkpoint("renamed", {"position": str(result.position)}))
+
+
+def _outstanding(client: Client, placements: list[Placement], job: str) -> list[_Rename]:
+    names = {db: names_by_uuid(client, db) for db in {p.database for p in placements}}
+    renames: list[_Rename] = []
+    for number, placement in enumerate(placements, start=1):
+        here = names[placement.database]
+        source = here.get(placement.incoming)
+        if source is None:
+            raise Failed(
+                "staging-lost",
+                f"The collection that was to become {placement.namespace} is gone. The live one was not "
+                "changed.",
+                "Start the restore anew.",
+            )
+        if source == placement.name:
+            continue
+        occupant = next((u for u, n in here.items() if n == placement.name), None)
+        if occupant is not None:
+            aside = placement.aside
+            if occupant != placement.outgoing or aside in here.values():
+                aside = _free_name(job, number, here)
+            renames.append(_Rename(placement.database, placement.name, aside))
+        renames.append(_Rename(placement.database, source, placement.name))
+    return renames
+
+
+def set_aside_by(client: Client, placements: list[Placement], job: str) -> list[SetAside]:
+    """The collections that this job has set aside, as they are now."""
+    found: list[SetAside] = []
+    for database in sorted({p.database for p in placements}):
+        for uuid, name in names_by_uuid(client, database).items():
+            match = re.fullmatch(rf"mdr_aside_{job}_u?(\d+)(?:x\d+)?", name)
+            if match is None or int(match[1]) > len(placements):
+                continue
+            placement = placements[int(match[1]) - 1]
+            if placement.database == database:
+                found.append(SetAside(database, name, placement.name, uuid, uuid == placement.outgoing))
+    return sorted(found, key=lambda a: (a.database, a.name))
+
+
+def _free_name(job: str, number: int, here: dict[str, str]) -> str:
+    taken = set(here.values())
+    return next(n for k in range(1, 100000) if (n := aside_name(job, f"{number}x{k}")) not in taken)
+
+
+def _in_turn(client: Client, renames: list[_Rename]) -> list[Position]:
+    positions = []
+    for rename in renames:
+        reply = client.admin.command(
+            {
+                "renameCollection": f"{rename.database}.{rename.source}",
+                "to": f"{rename.database}.{rename.target}",
+                "maxTimeMS": RENAME_MS,
+            }
+        )
+        positions.append(Position.of(reply["operationTime"]))
+    return positions
+
+
+def _at_once(client: Client, renames: list[_Rename]) -> list[Position]:
+    """All renames under one lock. None has ``dropTarget``: a rename in applyOps whose source is missing says
+    that it succeeded, and would have dropped its target by then (server-rules 1)."""
+    entries: list[dict[str, Any]] = [
+        {
+            "op": "c",
+            "ns": f"{rename.database}.$cmd",
+            "o": {
+                "renameCollection": f"{rename.database}.{rename.source}",
+                "to": f"{rename.database}.{rename.target}",
+            },
+        }
+        for rename in renames
+    ]
+    reply = client.admin.command({"applyOps": entries, "maxTimeMS": RENAME_MS})
+    return [Position.of(reply["operationTime"])]
