@@ -70,7 +70,7 @@ def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:
     consumed = 0
     for chunk in chunks:
         buffer = rest + chunk if rest else chunk
-        whole = _whole_prefix(buffer, consumed)
+        whole = whole_prefix(buffer, consumed)
         yield from split(memoryview(buffer)[:whole], consumed)
         rest = buffer[whole:]
         consumed += whole
@@ -78,7 +78,12 @@ def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise TornDocument(consumed, f"the stream ends after {len(rest)} bytes of a document")
 
 
-def _whole_prefix(buffer: bytes, offset: int) -> int:
+def whole_prefix(buffer: bytes, offset: int = 0) -> int:
+    """How many bytes from the start are whole documents.
+
+    Raises:
+        TornDocument: A length that cannot be; ``offset`` is where the buffer lies in its stream.
+    """
     at, size = 0, len(buffer)
     while size - at >= 4:
         (length,) = _LENGTH.unpack_from(buffer, at)
