@@ -1,0 +1,135 @@
+"""All readings of one deployment, and the limits that they are held against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts, backup_facts
+from mongo_dr_console.model.coverage import Coverage, at
+from mongo_dr_console.model.estimate import Estimate, Measured, Work, estimate, operations_between
+from mongo_dr_console.model.jobfacts import JobFacts
+from mongo_dr_console.model.oplogfacts import OplogFacts
+from mongo_dr_console.model.reading import Reading, SourceError
+from mongo_dr_console.model.setstatus import SetStatus
+
+SET = "set"
+OPLOG = "oplog"
+BACKUPS = "backups"
+COVERAGE = "coverage"
+JOBS = "jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """Seconds (or a ratio) at which a fact is a warning, and at which it is critical."""
+
+    critical: float
+    warning: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Targets and thresholds of a profile, in seconds; ``size_delta`` as a ratio.
+
+    ``streamed``: whether a stream is configured, without which RPO cannot be better than the time between
+    two snapshots.
+    """
+
+    rpo: float
+    rto: float
+    backup_age: Threshold
+    size_delta: Threshold
+    restore_test_age: Threshold
+    oplog_lag: Threshold
+    margin: Threshold
+    streamed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The newest reading of each source; None where a source has not answered or failed yet.
+
+    ``measured`` are the restores that were done, from the ledgers: they make the estimate of RTO.
+    """
+
+    profile: str
+    environment: str
+    set: Reading[SetStatus] | None = None
+    oplog: Reading[OplogFacts] | None = None
+    stores: Mapping[str, Reading[StoreFacts]] = field(default_factory=dict)
+    coverage: Reading[Coverage] | None = None
+    jobs: Reading[tuple[JobFacts, ...]] | None = None
+    measured: tuple[Measured, ...] = ()
+
+    @property
+    def backups(self) -> Reading[BackupFacts] | None:
+        """All stores as one reading: as old as its oldest part, in error where no store can be read."""
+        return combine(tuple(self.stores.values()))
+
+
+def combine(stores: tuple[Reading[StoreFacts], ...]) -> Reading[BackupFacts] | None:
+    if not stores:
+        return None
+    parts = tuple(_with_error(r) for r in stores)
+    failed = [r for r in stores if r.error is not None]
+    value = backup_facts(parts) if any(r.value is not None for r in stores) or failed else None
+    dated = [r.taken_at for r in stores if r.taken_at is not None]
+    return Reading(
+        source=BACKUPS,
+        value=value if dated else None,
+        error=_all_failed(failed) if len(failed) == len(stores) else None,
+        taken_at=min(dated, default=None),
+        tried_at=max(r.tried_at for r in stores),
+        took=max((r.took for r in stores), default=timedelta()),
+        attempt=max(r.attempt for r in stores),
+        next_try=min((r.next_try for r in stores if r.next_try is not None), default=None),
+        origin=", ".join(r.source.partition(":")[2] or r.source for r in stores),
+    )
+
+
+def _with_error(reading: Reading[StoreFacts]) -> StoreFacts:
+    name = reading.source.partition(":")[2]
+    if reading.value is None:
+        return StoreFacts(name, reading.origin, error=reading.error)
+    known = reading.value
+    return StoreFacts(
+        known.name,
+        known.where,
+        known.snapshots,
+        reading.error or known.error,
+        reading.taken_at,
+        known.problems,
+    )
+
+
+def _all_failed(failed: list[Reading[StoreFacts]]) -> SourceError:
+    first = failed[0].error
+    assert first is not None
+    if len(failed) == 1:
+        return first
+    return SourceError(first.code, f"No store can be read: {first.message}", first.hint)
+
+
+def rto_now(readings: Readings) -> Estimate | None:
+    """RTO now: a restore of everything from the newest snapshot to the newest position. None where there is
+    no snapshot, or its size is not known."""
+    backups = readings.backups
+    base = None if backups is None or backups.value is None else backups.value.newest
+    if base is None or base.documents is None or base.bytes is None:
+        return None
+    oplog = None if readings.oplog is None else readings.oplog.value
+    operations = 0
+    if oplog is not None and base.end is not None:
+        after = float(oplog.newest.t - base.end.t)
+        operations = operations_between(oplog.entries, oplog.window_seconds, after)
+    return estimate(Work(base.documents, base.bytes, operations), readings.measured)
+
+
+def live_coverage(readings: Readings, now: datetime) -> Coverage | None:
+    """Coverage as it is now: see ``coverage.at``."""
+    reading = readings.coverage
+    if reading is None or reading.value is None or reading.taken_at is None:
+        return None
+    return at(reading.value, now, reading.taken_at)
