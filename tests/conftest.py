@@ -1,0 +1,172 @@
+"""Real replica sets, profiles and folders for tests.
+
+- ``replica_set``: one three-node set with auth for the whole session. Leave it as you found it: do not kill
+  members, use databases of your own (``database_name``).
+- ``make_replica_set(nodes=, auth=, oplog_mb=, users=, parameters=)``: a set of your own, to break; it is gone
+  after the test. Once all members were down, use a new client: the server refuses the cluster time of an
+  older one for a moment (211).
+- ``database_name``: a name that no other test uses; dropped from ``replica_set`` afterwards.
+- ``state_dir``: ``MDR_STATE_DIR`` and ``MDR_CONFIG`` point into ``tmp_path``.
+- ``profile_for(replica_set)``: a config file with one profile, ``test``, for a set: a local store, access
+  restore.
+
+All members end with pytest, also by kill -9 (Linux); folders of a killed run are removed by the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mongo_dr_console.config import Profile, load_config
+from mongo_dr_console.model.trouble import Trouble
+from mongo_dr_console.mongo import processes
+from mongo_dr_console.mongo.launch import Options, ReplicaSet
+from mongo_dr_console.mongo.mongod import find_mongod
+
+MakeReplicaSet = Callable[..., ReplicaSet]
+
+
+@dataclass(frozen=True)
+class PreparedProfile:
+    """A profile that stands in a config file of its own."""
+
+    name: str
+    profile: Profile
+    config_file: Path
+    store: Path
+
+
+ProfileFor = Callable[[ReplicaSet], PreparedProfile]
+
+
+@pytest.fixture(scope="session")
+def mongod() -> Path:
+    """A mongod that runs here; without one the test is skipped, and fails where ``CI`` is set."""
+    try:
+        return find_mongod()
+    except Trouble as trouble:
+        if os.environ.get("CI"):
+            pytest.fail(str(trouble), pytrace=False)
+        pytest.skip(str(trouble))
+
+
+@pytest.fixture(scope="session")
+def sets_folder() -> Iterator[Path]:
+    """Where this session's sets lie. Held by a lock, so that the next run knows which are left over."""
+    base = Path(tempfile.gettempdir(), f"mdr-tests-{os.getuid()}")
+    base.mkdir(mode=0o700, exist_ok=True)
+    for old in base.iterdir():
+        _remove_if_left_over(old)
+    folder = base / uuid.uuid4().hex[:12]
+    folder.mkdir()
+    descriptor = _lock(folder)
+    assert descriptor is not None
+    try:
+        yield folder
+    finally:
+        _clear(folder)
+        os.close(descriptor)
+
+
+@pytest.fixture(scope="session")
+def replica_set(mongod: Path, sets_folder: Path) -> Iterator[ReplicaSet]:
+    replica_set = ReplicaSet.launch(sets_folder / "shared", Options(set_name="shared"))
+    replica_set.wait_for_members()
+    yield replica_set
+    replica_set.close()
+
+
+@pytest.fixture
+def make_replica_set(mongod: Path, sets_folder: Path) -> Iterator[MakeReplicaSet]:
+    made: list[ReplicaSet] = []
+
+    def make(**options: Any) -> ReplicaSet:
+        folder = sets_folder / uuid.uuid4().hex[:8]
+        replica_set = ReplicaSet.launch(folder, Options(**{"set_name": "own", **options}))
+        made.append(replica_set)
+        return replica_set
+
+    yield make
+    for replica_set in made:
+        replica_set.close()
+
+
+@pytest.fixture
+def database_name(request: pytest.FixtureRequest) -> Iterator[str]:
+    name = f"t_{uuid.uuid4().hex[:10]}"
+    yield name
+    if "replica_set" in request.fixturenames:
+        with closing(request.getfixturevalue("replica_set").client()) as client:
+            client.drop_database(name)
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    monkeypatch.setenv("MDR_STATE_DIR", str(folder))
+    monkeypatch.setenv("MDR_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.delenv("MDR_PROFILE", raising=False)
+    return folder
+
+
+@pytest.fixture
+def profile_for(tmp_path: Path, state_dir: Path) -> ProfileFor:
+    def prepare(replica_set: ReplicaSet) -> PreparedProfile:
+        uri_file, store = tmp_path / "uri", tmp_path / "store"
+        _write_secret(uri_file, replica_set.uri)
+        store.mkdir(exist_ok=True)
+        config_file = tmp_path / "config.toml"
+        _write_secret(config_file, _config_text(uri_file, store, state_dir))
+        return PreparedProfile("test", load_config(config_file).profiles["test"], config_file, store)
+
+    return prepare
+
+
+def _config_text(uri_file: Path, store: Path, state: Path) -> str:
+    profile: Mapping[str, str] = {
+        "uri_file": str(uri_file),
+        "environment": "test",
+        "access": "restore",
+        "state_dir": str(state),
+    }
+    lines = ["[profiles.test]", *(f"{key} = '{value}'" for key, value in profile.items())]
+    return "\n".join([*lines, "[profiles.test.stores.local]", "type = 'local'", f"path = '{store}'", ""])
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
+
+
+def _lock(folder: Path) -> int | None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _remove_if_left_over(folder: Path) -> None:
+    descriptor = _lock(folder)
+    if descriptor is not None:
+        _clear(folder)
+        os.close(descriptor)
+
+
+def _clear(folder: Path) -> None:
+    processes.end(lambda: processes.below(folder))
+    shutil.rmtree(folder, ignore_errors=True)
