@@ -1,0 +1,235 @@
+"""``mdr jobs``: what is at work, what ended how, and taking a hand in it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mongo_dr_console.cli.attach import attach, done_text, finish, progress_text, seconds_text
+from mongo_dr_console.cli.context import Chosen, choose
+from mongo_dr_console.cli.output import clean, print_json, say
+from mongo_dr_console.config import Access, load_config
+from mongo_dr_console.model.jobview import JobsDocument, JobView, document
+from mongo_dr_console.model.lock import LockInfo, reason_to_keep
+from mongo_dr_console.model.trouble import Refused, Trouble, WrongUse
+from mongo_dr_console.workers import jobs
+from mongo_dr_console.workers.jobs import JobFolder
+
+_OPERATE_KINDS = ("backup", "verify")
+
+Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or how it begins.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+def register(app: typer.Typer) -> None:
+    group = typer.Typer(
+        no_args_is_help=True, rich_markup_mode=None, help="Backups, restores and their like at work."
+    )
+    group.command("list")(list_command)
+    group.command("show")(show_command)
+    group.command("attach")(attach_command)
+    group.command("stop")(stop_command)
+    group.command("resume")(resume_command)
+    group.command("unlock")(unlock_command)
+    app.add_typer(group, name="jobs")
+
+
+def list_command(context: typer.Context, as_json: AsJson = False) -> None:
+    """The jobs, newest first."""
+    chosen = choose(context.obj)
+    views = jobs.list_jobs(jobs.jobs_folder(chosen.profile))
+    if chosen.named:
+        views = [view for view in views if view.profile == chosen.name]
+    if as_json:
+        print_json(JobsDocument(jobs=[document(view) for view in views]))
+        return
+    if not views:
+        say("There are no jobs.")
+    for view in views:
+        sys.stdout.write(_row(view) + "\n")
+
+
+def show_command(context: typer.Context, job: Job, as_json: AsJson = False) -> None:
+    """One job: its steps, its notes, how it ended."""
+    view = jobs.load(_find(context, job))
+    if as_json:
+        print_json(document(view))
+        return
+    sys.stdout.write("\n".join(_page(view)) + "\n")
+
+
+def attach_command(context: typer.Context, job: Job, as_json: AsJson = False) -> None:
+    """Watches a job until it ends; Ctrl-C lets go of it."""
+    finish(attach(_find(context, job), as_json=as_json), as_json=as_json)
+
+
+def stop_command(context: typer.Context, job: Job, as_json: AsJson = False) -> None:
+    """Asks a job to stop at its next safe point."""
+    folder = _find(context, job)
+    _require(folder, "operate")
+    view = jobs.request_stop(folder)
+    say(f"Job {folder.id} will stop at its next safe point. Watch it: mdr jobs attach {folder.id}")
+    if as_json:
+        print_json(document(view))
+
+
+def resume_command(
+    context: typer.Context,
+    job: Job,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for its end.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Goes on with a job that failed, was stopped, or whose process died."""
+    folder = _find(context, job)
+    _require(folder, "operate" if jobs.read_plan(folder).kind in _OPERATE_KINDS else "restore")
+    warning = jobs.resume(folder)
+    if warning:
+        say(f"warning: {warning}")
+    if detach:
+        say(f"Job {folder.id} goes on. Watch it: mdr jobs attach {folder.id}")
+        if as_json:
+            print_json(document(jobs.load(folder)))
+        return
+    finish(attach(folder, as_json=as_json), as_json=as_json)
+
+
+def unlock_command(
+    context: typer.Context,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask; only ever removes a dead owner's lock.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Takes a dead owner's lock off the deployment, so that another restore can begin."""
+    from mongo_dr_console.mongo import locks
+    from mongo_dr_console.mongo.client import connect
+
+    chosen = choose(context.obj)
+    chosen.require("restore")
+    client = connect(chosen.profile.connection_uri())
+    try:
+        lock = locks.read_lock(client)
+        if lock is None:
+            say("The deployment is not locked.")
+            if as_json:
+                print_json({"schema": "mdr.unlock", "unlocked": False, "lock": None})
+            return
+        this_host = lock.host == socket.gethostname()
+        alive = _owner_lives(chosen, lock, boot=locks.this_boot()) if this_host else None
+        if (reason := reason_to_keep(lock, this_host=this_host, alive=alive)) is not None:
+            raise reason
+        _show_lock(lock)
+        if not yes:
+            _confirm(lock)
+        if not locks.remove_lock(client, lock):
+            raise Refused(
+                "lock-changed",
+                "The lock changed hands meanwhile. It was not removed.",
+                "Look again: mdr jobs unlock",
+            )
+    finally:
+        client.close()
+    say(f"The lock of job {lock.job} was removed.")
+    if as_json:
+        taken = {
+            "job": lock.job,
+            "kind": lock.kind,
+            "owner": lock.owner,
+            "host": lock.host,
+            "step": lock.step,
+        }
+        print_json({"schema": "mdr.unlock", "unlocked": True, "lock": taken})
+
+
+def _find(context: typer.Context, job: str) -> JobFolder:
+    return jobs.find_job(jobs.jobs_folder(choose(context.obj).profile), job)
+
+
+def _require(folder: JobFolder, needed: Access) -> None:
+    """Asks the profile that the job is for, which its id names well enough."""
+    plan = jobs.read_plan(folder)
+    path = Path(plan.config_file)
+    profile = load_config(path).profiles.get(plan.profile)
+    if profile is None:
+        raise WrongUse(
+            "profile-unknown", f"The job is for profile {plan.profile!r}, which is not in {path} any more."
+        )
+    Chosen(plan.profile, profile, path, named=True, alone=False).require(needed)
+
+
+def _owner_lives(chosen: Chosen, lock: LockInfo, *, boot: str) -> bool:
+    """By the lock of the job's own folder where that is here, else by the process id."""
+    if lock.boot and boot and lock.boot != boot:
+        return False
+    try:
+        return jobs.is_alive(jobs.find_job(jobs.jobs_folder(chosen.profile), lock.job))
+    except Trouble:
+        pass
+    try:
+        os.kill(lock.pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _show_lock(lock: LockInfo) -> None:
+    say(
+        f"Lock of job {lock.job} ({lock.kind}) of {lock.owner}, process {lock.pid} on {lock.host}, "
+        f"{lock.where}, heartbeat {seconds_text(lock.age_seconds)} ago.\n"
+        "What that job left half-done stays as it is; only its resume can finish or revert it."
+    )
+
+
+def _confirm(lock: LockInfo) -> None:
+    if not sys.stdin.isatty():
+        raise Refused(
+            "no-terminal",
+            "There is no terminal to confirm on. The lock was not removed.",
+            "With --yes it is not asked for.",
+        )
+    sys.stderr.write(f"Type the job's id ({lock.job}) to remove its lock: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != lock.job:
+        raise Refused("not-confirmed", "That is not the job's id. The lock was not removed.")
+
+
+def _row(view: JobView) -> str:
+    begun = view.created_at.strftime("%Y-%m-%d %H:%M:%S UTC")
+    if view.current is not None:
+        more = progress_text(view.current)
+    elif view.error is not None:
+        more = view.error.code
+    else:
+        more = "" if view.seconds is None else seconds_text(view.seconds)
+    state = "stopping" if view.stop_requested and view.state == "running" else view.state
+    return clean(f"{view.job}  {begun}  {view.kind:<8} {state:<8} {view.profile:<10} {more}").rstrip()
+
+
+def _page(view: JobView) -> list[str]:
+    state = view.state + (", asked to stop" if view.stop_requested and view.state == "running" else "")
+    lines = [
+        f"job       {view.job} ({view.kind}), profile {view.profile}",
+        f"state     {state}, attempt {view.attempt}",
+        f"owner     {view.owner}"
+        + (f", process {view.pid} on {view.host}" if view.state == "running" else ""),
+        f"made      {view.created_at:%Y-%m-%d %H:%M:%S} UTC",
+    ]
+    if view.ended_at is not None and view.seconds is not None:
+        lines.append(f"ended     {view.ended_at:%Y-%m-%d %H:%M:%S} UTC, after {seconds_text(view.seconds)}")
+    for step in view.steps:
+        text = done_text(step) if step.state == "done" else f"{progress_text(step)}  ({step.state})"
+        lines.append(f"step      {text}")
+    lines += [f"{note.level:<9} {note.at:%H:%M:%S} UTC {note.text}" for note in view.notes]
+    lines += [f"result    {name}: {value}" for name, value in (view.result or {}).items()]
+    if view.error is not None:
+        lines.append(f"error     {view.error.message}")
+        if view.error.hint:
+            lines.append(f"next      {view.error.hint}")
+    return [clean(line) for line in lines]
