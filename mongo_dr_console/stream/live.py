@@ -1,0 +1,139 @@
+"""The live oplog as a source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
+
+from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.position import MAX_ORDINAL, Position, Span
+from mongo_dr_console.mongo import oplog
+from mongo_dr_console.mongo.client import told
+
+_RELEVANT = ("c", "d", "u")
+
+
+class LiveOplog:
+    """The oplog of the member that the client reads from, up to the majority-committed point."""
+
+    def __init__(self, client: MongoClient[Any], name: str = "live") -> None:
+        self.name = name
+        self._client = client
+
+    def windows(self) -> list[Span]:
+        """One range: from the oldest entry to the majority-committed point."""
+        first, last = oplog.ends(self._client)
+        committed, _ = oplog.majority_position(self._client)
+        return [Span(first, max(first, min(last, committed)))]
+
+    def read(self, start: Position, end: Position) -> Iterator[bytes]:
+        """Batches of whole raw entries with ``start <= ts <= end``, oldest first."""
+        yield from oplog.raw_batches(self._client, start, end)
+
+    def entry_before(self, position: Position) -> Position | None:
+        """Position of the newest entry before this one, None if there is none."""
+        try:
+            found = self._oplog().find_one(
+                {"ts": {"$lt": position.timestamp}}, {"ts": 1}, sort=[("$natural", -1)]
+            )
+        except PyMongoError as error:
+            raise told(error) from None
+        return Position.of(found["ts"]) if found is not None else None
+
+    def destructive(self, start: Position, end: Position, threshold: int, reach: int) -> Iterator[bytes]:
+        """Only the entries that can belong to an event, filtered on the server: commands, and the deletes and
+        updates of namespaces that had at least ``threshold`` of one kind within one second from one writer,
+        ``reach`` seconds around those seconds. A scan of the whole range in Python costs ten times as much.
+        """
+        hot = self._busy_seconds(start, end, threshold)
+        wanted: list[dict[str, Any]] = [{"op": "c"}]
+        for (op, namespace), seconds in sorted(hot.items()):
+            ranges = [
+                {"ts": {"$gte": Position(a, 0).timestamp, "$lte": Position(b, MAX_ORDINAL).timestamp}}
+                for a, b in merge_seconds(seconds, reach)
+            ]
+            wanted.append({"op": op, "ns": namespace, "$or": ranges})
+        yield from self._raw({"ts": _between(start, end), "op": {"$in": _RELEVANT}, "$or": wanted})
+
+    def touching(
+        self, namespace: str, identities: Sequence[Any], start: Position, end: Position
+    ) -> Iterator[bytes]:
+        """Only the commands, and the writes to documents with one of these ``_id`` in one namespace."""
+        document = {"ns": namespace, "$or": [{"o._id": {"$in": identities}}, {"o2._id": {"$in": identities}}]}
+        yield from self._raw({"ts": _between(start, end), "$or": [{"op": "c"}, document]})
+
+    def newest(self, end: Position, count: int) -> list[bytes]:
+        """The newest entries before ``end``, oldest first, without the server's own no-ops."""
+        try:
+            cursor = self._oplog().find({"ts": {"$lt": end.timestamp}, "op": {"$ne": "n"}})
+            found = [bytes(e.raw) for e in cursor.sort("$natural", -1).limit(count)]
+        except PyMongoError as error:
+            raise told(error) from None
+        return found[::-1]
+
+    def oldest(self, start: Position, count: int) -> list[bytes]:
+        """The oldest entries from ``start`` on, without the server's own no-ops."""
+        try:
+            cursor = self._oplog().find({"ts": {"$gte": start.timestamp}, "op": {"$ne": "n"}})
+            return [bytes(e.raw) for e in cursor.limit(count)]
+        except PyMongoError as error:
+            raise told(error) from None
+
+    def _busy_seconds(
+        self, start: Position, end: Position, threshold: int
+    ) -> dict[tuple[str, str], list[int]]:
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"ts": _between(start, end), "op": {"$in": ["d", "u"]}}},
+            {
+                "$group": {
+                    "_id": {"o": "$op", "n": "$ns", "s": "$lsid.id", "t": {"$tsSecond": "$ts"}},
+                    "count": {"$sum": 1},
+                }
+            },
+            {"$match": {"count": {"$gte": threshold}}},
+            {"$group": {"_id": {"o": "$_id.o", "n": "$_id.n"}, "seconds": {"$addToSet": "$_id.t"}}},
+        ]
+        found: dict[tuple[str, str], list[int]] = {}
+        try:
+            for group in self._client.local["oplog.rs"].aggregate(pipeline, allowDiskUse=True):
+                found[group["_id"]["o"], group["_id"]["n"]] = [int(s) for s in group["seconds"]]
+        except PyMongoError as error:
+            raise told(error) from None
+        return found
+
+    def _raw(self, query: dict[str, Any]) -> Iterator[bytes]:
+        try:
+            for batch in self._oplog().find_raw_batches(query, batch_size=20000):
+                if batch:
+                    yield batch
+        except PyMongoError as error:
+            raise told(error) from None
+
+    def _oplog(self) -> Any:
+        return self._client.local.get_collection(
+            "oplog.rs", codec_options=rawbson.RAW, read_concern=ReadConcern("majority")
+        )
+
+
+def merge_seconds(seconds: Sequence[int], reach: int) -> list[tuple[int, int]]:
+    """Ranges of seconds, both ends included, that lie within ``reach`` of one of these, in order.
+
+    >>> merge_seconds([100, 104, 200], 3)
+    [(97, 107), (197, 203)]
+    """
+    merged: list[tuple[int, int]] = []
+    for second in sorted(set(seconds)):
+        low, high = max(second - reach, 0), second + reach
+        if merged and low <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], high)
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def _between(start: Position, end: Position) -> dict[str, Any]:
+    return {"$gte": start.timestamp, "$lte": end.timestamp}
