@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime
 from typing import Any, Literal
 
@@ -84,8 +86,20 @@ class Manifest(_Document):
     stored_bytes: int
     files: list[FileEntry]
     collections: list[CollectionEntry]
+    checksum: str = ""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    def content_checksum(self) -> str:
+        """SHA-256 over everything else in the manifest, so that a changed one is noticed."""
+        facts = self.model_dump(mode="json", by_alias=True, exclude={"checksum"})
+        text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_text(self) -> str:
+        """What ``manifest.json`` holds: with the checksum filled in."""
+        sealed = self.model_copy(update={"checksum": self.content_checksum()})
+        return sealed.model_dump_json(by_alias=True, indent=1) + "\n"
 
     @property
     def seconds(self) -> float:

@@ -1,0 +1,261 @@
+"""The catalogue: what is known about snapshots without reading their data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from mongo_dr_console.model.identity import Identity
+from mongo_dr_console.model.manifest import SNAPSHOT_NAME_FORMAT, Compression, Window
+from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.trouble import Trouble, WrongUse
+
+Origin = Literal["mongo-dr-console", "mongodump"]
+
+NAME = re.compile(r"\d{8}_\d{6}")
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The newest verification of a snapshot in one store: its level (1 files, 2 checksums, 3 readable) and
+    whether all was well."""
+
+    level: int
+    at: datetime
+    good: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotEntry:
+    """One snapshot in one store.
+
+    What only a manifest knows is None for a plain mongodump (``origin``); its window ends come from its
+    oplog. ``problem`` says why a snapshot cannot be restored from, None if it can.
+
+    Args:
+        checksum: Tells two snapshots of one name apart; the manifest's own, empty for a mongodump.
+        documents: Documents in all collections.
+        bytes: Uncompressed BSON, without the oplog.
+        stored_bytes: Sum of the files.
+        modified_at: When its newest file was written.
+    """
+
+    name: str
+    store: str
+    origin: Origin
+    stored_bytes: int
+    modified_at: datetime
+    window: Window | None = None
+    identity: Identity | None = None
+    checksum: str = ""
+    documents: int | None = None
+    bytes: int | None = None
+    scope: tuple[str, ...] | None = None
+    compression: Compression | None = None
+    server_version: str | None = None
+    engine: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    verification: Verification | None = None
+    restore_tested_at: datetime | None = None
+    problem: Trouble | None = None
+
+    @property
+    def taken_at(self) -> datetime:
+        """The moment whose state it holds: the end of its window, else what its name or its files say."""
+        if self.window is not None:
+            return self.window.end.time
+        return name_time(self.name) or self.modified_at
+
+    @property
+    def end(self) -> Position | None:
+        return None if self.window is None else self.window.end
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took to take."""
+        if self.started_at is None or self.finished_at is None:
+            return None
+        return (self.finished_at - self.started_at).total_seconds()
+
+    @property
+    def restorable(self) -> bool:
+        """Whether point-in-time recovery can start from it."""
+        return self.problem is None and self.window is not None
+
+    @property
+    def verified(self) -> bool:
+        """Whether its contents were read back and found good: checksums at least."""
+        return self.verification is not None and self.verification.good and self.verification.level >= 2
+
+    def age_seconds(self, now: datetime) -> float:
+        return (now - self.taken_at).total_seconds()
+
+
+def name_time(name: str) -> datetime | None:
+    """The UTC time that a snapshot's name says; None if it is no such name."""
+    if not NAME.fullmatch(name):
+        return None
+    try:
+        return datetime.strptime(name, SNAPSHOT_NAME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def is_snapshot_name(name: str) -> bool:
+    return name_time(name) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueRow:
+    """One snapshot with all stores that have it; the same name with other contents is another row."""
+
+    entries: tuple[SnapshotEntry, ...]
+
+    @property
+    def best(self) -> SnapshotEntry:
+        """The copy to look at: one without a problem if there is one, in the order of the stores."""
+        return next((e for e in self.entries if e.problem is None), self.entries[0])
+
+    def to_json(self, now: datetime) -> dict[str, Any]:
+        """One element of ``snapshots[]`` of ``mdr snapshots list --json``."""
+        entry = self.best
+        verifications = [e.verification for e in self.entries if e.verification is not None]
+        newest = max(verifications, key=lambda v: v.at, default=None)
+        tested = max((e.restore_tested_at for e in self.entries if e.restore_tested_at), default=None)
+        return {
+            "name": entry.name,
+            "stores": [e.store for e in self.entries],
+            "age_seconds": round(entry.age_seconds(now), 1),
+            "taken_at": utc(entry.taken_at),
+            "window": window_json(entry.window),
+            "stored_bytes": entry.stored_bytes,
+            "bytes": entry.bytes,
+            "documents": entry.documents,
+            "verified": any(e.verified for e in self.entries),
+            "verified_at": utc(newest.at) if newest else None,
+            "verified_level": newest.level if newest else None,
+            "restore_tested_at": utc(tested) if tested else None,
+            "origin": entry.origin,
+            "scope": list(entry.scope) if entry.scope is not None else None,
+            "identity": entry.identity.model_dump(mode="json") if entry.identity else None,
+            "problem": None if entry.problem is None else entry.problem.message,
+        }
+
+
+def rows(entries: Iterable[SnapshotEntry]) -> list[CatalogueRow]:
+    """Copies of one snapshot brought together, newest first."""
+    groups: dict[tuple[str, str], list[SnapshotEntry]] = {}
+    for entry in entries:
+        key = entry.checksum or f"{entry.origin} {entry.end} {entry.stored_bytes}"
+        groups.setdefault((entry.name, key), []).append(entry)
+    found = [CatalogueRow(tuple(group)) for group in groups.values()]
+    return sorted(found, key=lambda row: (row.best.taken_at, row.best.name), reverse=True)
+
+
+def choose(
+    entries: Iterable[SnapshotEntry],
+    *,
+    name: str | None = None,
+    at: Position | None = None,
+    identity: Identity | None = None,
+) -> SnapshotEntry:
+    """The named snapshot, else the newest whole one that can be replayed to ``at`` (its window ends there or
+    before); None for ``at`` means the newest of all. The first store that has a good copy wins.
+
+    Raises:
+        WrongUse: No such name, or none that fits.
+        Trouble: The named one's own problem.
+    """
+    known = sorted(entries, key=lambda e: e.taken_at, reverse=True)
+    if name is not None:
+        return _named(known, name)
+    fitting = [
+        entry
+        for entry in known
+        if entry.restorable
+        and entry.scope is None
+        and entry.window is not None
+        and (at is None or entry.window.end <= at)
+        and (identity is None or entry.identity is None or entry.identity.same_deployment(identity))
+    ]
+    if not fitting:
+        when = "" if at is None else f" that ends at or before {at} ({utc(at.time)})"
+        raise WrongUse(
+            "no-snapshot",
+            f"There is no whole snapshot{when}.",
+            "See: mdr snapshots list; take one: mdr backup",
+        )
+    newest = fitting[0]
+    return next((e for e in entries_of(fitting, newest) if e.verified), newest)
+
+
+def entries_of(entries: Iterable[SnapshotEntry], like: SnapshotEntry) -> list[SnapshotEntry]:
+    """The copies of the same snapshot."""
+    return [e for e in entries if e.name == like.name and e.checksum == like.checksum]
+
+
+def _named(known: list[SnapshotEntry], name: str) -> SnapshotEntry:
+    named = [entry for entry in known if entry.name == name]
+    if not named:
+        some = ", ".join(entry.name for entry in known[:5]) or "there is none"
+        raise WrongUse("snapshot-unknown", f"There is no snapshot {name!r}.", f"Newest: {some}")
+    best = next((entry for entry in named if entry.problem is None), named[0])
+    if best.problem is not None:
+        raise best.problem
+    return best
+
+
+def latest_verifications(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Verification]:
+    """From the ledger: the newest verification by snapshot and checksum. A check of a lower level that was
+    good does not take the place of a higher one."""
+    found: dict[tuple[str, str], Verification] = {}
+    for document in documents:
+        at = parse_time(document.get("at"))
+        name, level = document.get("snapshot"), document.get("level")
+        if at is None or not isinstance(name, str) or not isinstance(level, int):
+            continue
+        key = name, str(document.get("checksum", ""))
+        new = Verification(level, at, document.get("good") is True)
+        old = found.get(key)
+        if old is None or not new.good or new.level >= old.level or not old.good:
+            found[key] = new
+    return found
+
+
+_TIMES = ("finished_at", "ended_at", "at", "timestamp")
+
+
+def latest_tests(documents: Iterable[Mapping[str, Any]]) -> dict[str, datetime]:
+    """From the ledger's restores and drills: when a snapshot was last restored from with success."""
+    found: dict[str, datetime] = {}
+    for document in documents:
+        name = document.get("snapshot")
+        at = parse_time(next((document[key] for key in _TIMES if document.get(key)), None))
+        good = document.get("success") is True or document.get("state") == "done"
+        if isinstance(name, str) and at is not None and good and (name not in found or at > found[name]):
+            found[name] = at
+    return found
+
+
+def parse_time(value: object) -> datetime | None:
+    """An RFC 3339 time with an offset; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.astimezone(UTC) if moment.tzinfo else None
+
+
+def utc(moment: datetime) -> str:
+    """RFC 3339 with Z, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def window_json(window: Window | None) -> dict[str, str] | None:
+    return None if window is None else {"start": str(window.start), "end": str(window.end)}

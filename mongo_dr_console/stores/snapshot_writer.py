@@ -1,0 +1,213 @@
+"""Writing a snapshot into a local store: under a temporary name, checksummed while it is written, the
+manifest last, then one rename. A snapshot is there whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from mongo_dr_console.model.manifest import (
+    MANIFEST_NAME,
+    SNAPSHOT_NAME_FORMAT,
+    Compression,
+    FileEntry,
+    Manifest,
+)
+from mongo_dr_console.model.trouble import Failed
+from mongo_dr_console.stores import faults
+from mongo_dr_console.stores.compression import compressor
+from mongo_dr_console.stores.local import PARTIAL, LocalStore, sync_folder
+
+_LOCK_SUFFIX = ".lock"
+_SWEEP_LOCK = ".sweep.lock"
+
+
+class FileWriter:
+    """One file of a snapshot; not to be used from two threads at a time."""
+
+    def __init__(self, root: Path, folder: Path, path: str, compression: Compression) -> None:
+        self._root = root
+        self._path = path
+        self._compression = compression
+        with faults.told(root):
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            self._file = target.open("xb", buffering=1024 * 1024)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._stream = compressor(self._compression)
+        self._digest = hashlib.sha256()
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        """Raises Failed (``store-full``) where there is no room."""
+        self._put(self._stream.compress(data))
+
+    def restart(self) -> None:
+        """Forgets all that was written."""
+        with faults.told(self._root):
+            self._file.seek(0)
+            self._file.truncate()
+        self._begin()
+
+    def finish(self) -> FileEntry:
+        """Ends the stream and makes the file durable."""
+        self._put(self._stream.flush())
+        with faults.told(self._root):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        return FileEntry(path=self._path, size=self._size, sha256=self._digest.hexdigest())
+
+    def discard(self) -> None:
+        """Closes without a word; the folder is going to be removed."""
+        try:
+            self._file.close()
+        except OSError:
+            # The buffered rest of a full disk; the descriptor is closed all the same.
+            return
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            self._digest.update(data)
+            self._size += len(data)
+            with faults.told(self._root):
+                self._file.write(data)
+
+
+class SnapshotWriter:
+    """A snapshot that is being written. Used in a ``with`` block: what is not finished by its end is removed.
+
+    The first thing it does is to remove what dead writers left; a living one holds a lock on its own.
+    """
+
+    def __init__(self, store: LocalStore, name: str | None = None) -> None:
+        self.store = store
+        self._lock_handle = -1
+        self._open: list[FileWriter] = []
+        self._guard = Lock()
+        self._finished = False
+        with faults.told(store.root):
+            store.root.mkdir(parents=True, exist_ok=True)
+            with _sweeping(store.root):
+                _remove_dead(store.root)
+                self.name = name or _free_name(store.root)
+                self.folder = store.root / f"{PARTIAL}{self.name}-{secrets.token_hex(4)}"
+                self._lock_path = self.folder.with_name(self.folder.name + _LOCK_SUFFIX)
+                self._lock_handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                fcntl.flock(self._lock_handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.folder.mkdir()
+
+    def open(self, path: str, compression: Compression = "none") -> FileWriter:
+        """Begins a file; ``path`` is relative to the snapshot, with its suffix."""
+        parts = path.split("/")
+        if any(part in ("", ".", "..") or "\0" in part for part in parts):
+            raise Failed("name-unusable", f"No file can be called {path!r}, so the snapshot cannot be made.")
+        writer = FileWriter(self.store.root, self.folder, path, compression)
+        with self._guard:
+            self._open.append(writer)
+        return writer
+
+    def put(self, path: str, data: bytes, compression: Compression = "none") -> FileEntry:
+        """Writes a small file."""
+        writer = self.open(path, compression)
+        writer.write(data)
+        return writer.finish()
+
+    def finish(self, manifest: Manifest) -> None:
+        """Writes the manifest and gives the snapshot its name.
+
+        Raises:
+            Failed: No room, or there is a snapshot of this name.
+        """
+        root = self.store.root
+        self.put(MANIFEST_NAME, manifest.to_text().encode())
+        with faults.told(root):
+            for folder, _, _ in os.walk(self.folder):
+                sync_folder(Path(folder))
+            target = root / self.name
+            with _sweeping(root):
+                if target.exists():
+                    raise Failed("snapshot-exists", f"Store {self.store.name} has a snapshot {self.name}.")
+                self.folder.rename(target)
+            sync_folder(root)
+        self._finished = True
+        self._release()
+
+    def abandon(self) -> None:
+        """Removes everything that was written."""
+        for writer in self._open:
+            writer.discard()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self._release()
+
+    def _release(self) -> None:
+        if self._lock_handle >= 0:
+            self._lock_path.unlink(missing_ok=True)
+            os.close(self._lock_handle)
+            self._lock_handle = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._finished:
+            self.abandon()
+
+
+@contextmanager
+def _sweeping(root: Path) -> Iterator[None]:
+    """One at a time: between making a folder and locking it, nobody may take it for a dead one's."""
+    handle = os.open(root / _SWEEP_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _remove_dead(root: Path) -> None:
+    for folder in root.glob(f"{PARTIAL}*"):
+        if folder.is_dir() and not _is_alive(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    for lock in root.glob(f"{PARTIAL}*{_LOCK_SUFFIX}"):
+        if not lock.with_name(lock.name.removesuffix(_LOCK_SUFFIX)).exists():
+            lock.unlink(missing_ok=True)
+
+
+def _is_alive(folder: Path) -> bool:
+    lock = folder.with_name(folder.name + _LOCK_SUFFIX)
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _free_name(root: Path) -> str:
+    """This second's name (UTC), or the next one that neither a snapshot nor a living writer has."""
+    moment = datetime.now(UTC)
+    while True:
+        name = moment.strftime(SNAPSHOT_NAME_FORMAT)
+        if not (root / name).exists() and not any(root.glob(f"{PARTIAL}{name}-*")):
+            return name
+        moment += timedelta(seconds=1)
