@@ -389,6 +389,10 @@ class Timeline:
             )
         self._conflict(operation.position, namespace, text)
 
+    def conflict_at(self, position: Position, namespace: Namespace, text: str) -> None:
+        """Lists a conflict that only the server could tell."""
+        self._conflict(position, namespace, text)
+
     def _conflict(self, position: Position, namespace: Namespace, text: str) -> None:
         self.conflict_count += 1
         if len(self.conflicts) < 1000:

@@ -41,6 +41,7 @@ class Placement:
         incoming: Hex UUID of the collection that is to have it.
         outgoing: Hex UUID of the one that had it at the start, None if none had.
         aside: Name for the outgoing one.
+        staging: The name under which the incoming one was made ready.
     """
 
     database: str
@@ -48,6 +49,7 @@ class Placement:
     incoming: str
     outgoing: str | None
     aside: str
+    staging: str = ""
 
     @property
     def namespace(self) -> str:
@@ -75,6 +77,10 @@ class CutOver:
     way: str = ""
 
 
+class NotDrained(Exception):
+    """The last writes did not come through in time; user writes must not stay blocked for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rename:
     database: str
@@ -89,8 +95,11 @@ def names_by_uuid(client: Client, database: str) -> dict[str, str]:
 
 
 def can_block_writes(client: Client) -> bool:
-    """Whether user writes can be blocked without blocking ourselves: from 6.0, with authentication on and the
-    privileges that the role ``restore`` carries (server-rules 16); without authentication it blocks us too."""
+    """Whether user writes can be blocked without blocking ourselves (server-rules 16).
+
+    From 6.0, with authentication on and the privileges that the role ``restore`` carries; without
+    authentication the block is on us too.
+    """
     status = client.admin.command({"connectionStatus": 1, "showPrivileges": True})["authInfo"]
     if not status["authenticatedUsers"]:
         return False
@@ -167,6 +176,8 @@ def cut_over(
             with write_block(client, report) if block else nullcontext():
                 drain()
                 _rename_once(client, _outstanding(client, placements, job), report, result)
+        except NotDrained as error:
+            report(Note(f"the cut-over is tried again: {error}", "warning"))
         except OperationFailure as error:
             if is_lost_primary(error):
                 raise

@@ -32,7 +32,13 @@ def build(client: Client, staged: Staged, wanted: Callable[[RawBSONDocument], bo
     specs = [_for_create(staged, spec) for spec in staged.indexes.values() if wanted(spec)]
     if not specs:
         return 0
-    command = {"createIndexes": staged.name, "indexes": specs, "ignoreUnknownIndexOptions": True}
+    command = {
+        "createIndexes": staged.name,
+        "indexes": specs,
+        "ignoreUnknownIndexOptions": True,
+        # The default waits for every voting member, so one that is down would hold the restore up for ever.
+        "commitQuorum": "majority",
+    }
     try:
         client[staged.database].command(command)
     except OperationFailure as error:
@@ -48,21 +54,21 @@ def build(client: Client, staged: Staged, wanted: Callable[[RawBSONDocument], bo
 
 
 def drop_all(client: Client, staged: Staged) -> None:
-    """Drops all secondary indexes of a staging collection: when a job is resumed, replay over a unique one may
-    meet states that never were."""
+    """Drops all secondary indexes of a staging collection: replay that goes back over a unique one may meet
+    states that never were."""
     client[staged.database].command({"dropIndexes": staged.name, "index": "*"})
 
 
-def differences(client: Client, staged: Staged) -> list[str]:
-    """What the server's indexes and the timeline's do not agree on, in words; empty if all is well."""
+def differences(client: Client, staged: Staged, wanted: dict[str, RawBSONDocument]) -> list[str]:
+    """Where the server's indexes and the wanted ones do not agree, in words; empty if all is well."""
     found = {spec["name"]: spec for spec in _listed(client, staged) if spec["name"] != "_id_"}
     problems = []
-    for name in sorted(staged.indexes.keys() | found.keys()):
+    for name in sorted(wanted.keys() | found.keys()):
         if name not in found:
             problems.append(f"index {name} is missing")
-        elif name not in staged.indexes:
+        elif name not in wanted:
             problems.append(f"index {name} should not be there")
-        elif _comparable(found[name]) != _comparable(staged.indexes[name]):
+        elif _comparable(found[name]) != _comparable(wanted[name]):
             problems.append(f"index {name} differs")
     return problems
 

@@ -11,7 +11,7 @@ from pymongo.errors import OperationFailure
 
 from mongo_dr_console.engines.builtin.load import create_staged
 from mongo_dr_console.model.position import Position
-from mongo_dr_console.model.timeline import Action, Conflict, Create, Modify, Write
+from mongo_dr_console.model.timeline import Action, Conflict, Create, Modify, Staged, Write
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo.client import Client
 from mongo_dr_console.mongo.durability import is_lost_primary
@@ -33,12 +33,15 @@ class Replayer:
         describe: Words for an operation, for error texts.
         upsert_through: Updates up to this position may meet documents that later operations removed already,
             because a run before this one was here (server-rules 9).
+        is_placed: Whether a collection has its final name already; what was drained before its rename is in
+            it, and what came after is the applications' own.
     """
 
     client: Client
     may_write: Callable[[str], bool]
     describe: Callable[[Write], str]
     upsert_through: Position
+    is_placed: Callable[[Staged], bool] = lambda staged: False
     conflicts: list[Conflict] = field(default_factory=list)
     applied: int = 0
 
@@ -52,6 +55,8 @@ class Replayer:
         batch: list[Write] = []
         size = 0
         for action in actions:
+            if self.is_placed(action.staged):
+                continue
             if isinstance(action, Write):
                 weight = _weight(action)
                 if batch and (len(batch) >= BATCH_OPERATIONS or size + weight > BATCH_BYTES):
