@@ -6,78 +6,27 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from mongo_dr_console.model.catalogue import SnapshotEntry
+from mongo_dr_console.model.estimate import Measured
 from mongo_dr_console.model.identity import Identity
-from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.reading import SourceError
 
 
 @dataclass(frozen=True, slots=True)
-class SnapshotFacts:
-    """One snapshot in one store.
-
-    Args:
-        taken_at: When it was started, by its name (UTC).
-        end: The position at which it is consistent; None where it has no oplog, so that it cannot be joined
-            with anything and is not consistent if writes went on.
-        end_hash: SHA-256 of the entry at ``end``; None for another tool's snapshot.
-        scope: The databases that it has, None for all.
-        verified_at, restore_tested_at: When that last succeeded; None if never.
-        seconds: How long it took to make; None if not known.
-        stored_bytes: What it takes in the store.
-    """
-
-    name: str
-    store: str
-    taken_at: datetime
-    origin: str = "mongo-dr-console"
-    start: Position | None = None
-    end: Position | None = None
-    end_term: int | None = None
-    end_hash: str | None = None
-    identity: Identity | None = None
-    scope: tuple[str, ...] | None = None
-    compression: str = ""
-    documents: int | None = None
-    bytes: int | None = None
-    stored_bytes: int | None = None
-    seconds: float | None = None
-    verified_at: datetime | None = None
-    restore_tested_at: datetime | None = None
-
-    def age_seconds(self, now: datetime) -> float:
-        """Since the state that it holds: its end, or where that is not known its start."""
-        moment = self.taken_at if self.end is None else self.end.time
-        return max(0.0, (now - moment).total_seconds())
-
-    def comparable(self, other: SnapshotFacts) -> bool:
-        """Whether their sizes mean the same: same scope, compression, tool and deployment."""
-        same_deployment = (
-            self.identity is None or other.identity is None or self.identity.same_deployment(other.identity)
-        )
-        return same_deployment and (self.scope, self.compression, self.origin) == (
-            other.scope,
-            other.compression,
-            other.origin,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """One store: what it holds, newest snapshot last, or why it cannot be read.
-
-    ``problems`` are single snapshots that cannot be read, in words.
-    """
+    """One store: what it holds (with an error: what was last known of it), and the restores in its ledger."""
 
     name: str
     where: str
-    snapshots: tuple[SnapshotFacts, ...] = ()
+    snapshots: tuple[SnapshotEntry, ...] = ()
     error: SourceError | None = None
     taken_at: datetime | None = None
-    problems: tuple[str, ...] = ()
+    measured: tuple[Measured, ...] = ()
 
     @property
-    def newest(self) -> SnapshotFacts | None:
-        return newest(self.snapshots)
+    def problems(self) -> tuple[str, ...]:
+        """Single snapshots that cannot be read, in words."""
+        return tuple(f"Snapshot {s.name}: {s.problem.message}" for s in self.snapshots if s.problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +38,7 @@ class BackupFacts:
     """
 
     stores: tuple[StoreFacts, ...]
-    newest: SnapshotFacts | None
+    newest: SnapshotEntry | None
     size_delta: float | None
 
     @property
@@ -97,25 +46,43 @@ class BackupFacts:
         return tuple(s for s in self.stores if s.error is None)
 
 
-def newest(snapshots: Iterable[SnapshotFacts]) -> SnapshotFacts | None:
+def newest(snapshots: Iterable[SnapshotEntry]) -> SnapshotEntry | None:
     """The newest whole snapshot: one of a few databases only does not bring a deployment back."""
-    whole = [s for s in snapshots if s.scope is None]
-    return max(whole, key=lambda s: (s.end or Position(int(s.taken_at.timestamp()), 0), s.name), default=None)
+    whole = [s for s in snapshots if s.scope is None and s.problem is None]
+    return max(whole, key=lambda s: (s.taken_at, s.name), default=None)
 
 
-def backup_facts(stores: Sequence[StoreFacts]) -> BackupFacts:
-    """Everything together; a store with an error still shows what was last known of it."""
-    snapshots = [s for store in stores for s in store.snapshots]
+def backup_facts(stores: Sequence[StoreFacts], identity: Identity | None = None) -> BackupFacts:
+    """Everything together; a store with an error still shows what was last known of it.
+
+    ``identity``: of the deployment where it is known; other deployments' snapshots in a shared store do not
+    count as its backup.
+    """
+    snapshots = [
+        s
+        for store in stores
+        for s in store.snapshots
+        if identity is None or s.identity is None or s.identity.same_deployment(identity)
+    ]
     latest = newest(snapshots)
     return BackupFacts(tuple(stores), latest, size_delta(latest, snapshots))
 
 
-def size_delta(latest: SnapshotFacts | None, snapshots: Iterable[SnapshotFacts]) -> float | None:
+def comparable(one: SnapshotEntry, other: SnapshotEntry) -> bool:
+    """Whether their sizes mean the same: same scope, compression, tool and deployment."""
+    if one.identity and other.identity and not one.identity.same_deployment(other.identity):
+        return False
+    return (one.scope, one.compression, one.origin) == (other.scope, other.compression, other.origin)
+
+
+def size_delta(latest: SnapshotEntry | None, snapshots: Iterable[SnapshotEntry]) -> float | None:
     """The newest one's stored size against the comparable one before it."""
-    if latest is None or latest.stored_bytes is None:
+    if latest is None or not latest.stored_bytes:
         return None
-    before = [s for s in snapshots if s.name < latest.name and s.stored_bytes and s.comparable(latest)]
-    previous = max(before, key=lambda s: s.name, default=None)
-    if previous is None or not previous.stored_bytes:
-        return None
-    return latest.stored_bytes / previous.stored_bytes - 1
+    before = [
+        s
+        for s in snapshots
+        if s.taken_at < latest.taken_at and s.stored_bytes and not s.problem and comparable(s, latest)
+    ]
+    previous = max(before, key=lambda s: s.taken_at, default=None)
+    return None if previous is None else latest.stored_bytes / previous.stored_bytes - 1

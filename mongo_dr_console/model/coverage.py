@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from mongo_dr_console.model.backupfacts import SnapshotFacts
+from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.oplogfacts import OplogFacts
 from mongo_dr_console.model.position import Position
@@ -131,19 +131,19 @@ class Coverage:
 class _Base:
     """One snapshot, in whichever stores it lies."""
 
-    facts: SnapshotFacts
+    facts: SnapshotEntry
     end: Position
     verdict: Cause | None
 
 
-def wanted_hashes(snapshots: Iterable[SnapshotFacts]) -> tuple[Position, ...]:
+def wanted_hashes(snapshots: Iterable[SnapshotEntry]) -> tuple[Position, ...]:
     """The positions that the live oplog must be asked about: the snapshots' ends, newest first."""
-    ends = {s.end for s in snapshots if s.end is not None and s.scope is None}
+    ends = {s.end for s in snapshots if s.end is not None and s.restorable and s.scope is None}
     return tuple(sorted(ends, reverse=True))
 
 
 def build(
-    snapshots: Sequence[SnapshotFacts],
+    snapshots: Sequence[SnapshotEntry],
     live: LiveOplog | None,
     *,
     now: datetime,
@@ -196,9 +196,9 @@ def at(coverage: Coverage, now: datetime, taken_at: datetime) -> Coverage:
     )
 
 
-def _bases(snapshots: Sequence[SnapshotFacts], live: LiveOplog | None) -> list[_Base]:
+def _bases(snapshots: Sequence[SnapshotEntry], live: LiveOplog | None) -> list[_Base]:
     """One a snapshot that a whole restore can start from, in order of its end."""
-    whole = {(s.name, s.end): s for s in snapshots if s.scope is None and s.end is not None}
+    whole = {(s.name, s.end): s for s in snapshots if s.restorable and s.scope is None and s.end is not None}
     known = [s.identity for s in sorted(whole.values(), key=lambda s: s.end or Position(0, 0)) if s.identity]
     identity = (live.identity if live is not None else None) or (known[-1] if known else None)
     found = []
@@ -209,7 +209,7 @@ def _bases(snapshots: Sequence[SnapshotFacts], live: LiveOplog | None) -> list[_
 
 
 def _joins(
-    facts: SnapshotFacts, end: Position, identity: Identity | None, live: LiveOplog | None
+    facts: SnapshotEntry, end: Position, identity: Identity | None, live: LiveOplog | None
 ) -> Cause | None:
     """None where the live oplog goes on from this snapshot's end, else why not."""
     if identity and facts.identity and not identity.same_deployment(facts.identity):
@@ -221,7 +221,7 @@ def _joins(
     if end > live.newest:
         return Cause.BEHIND
     found = live.hashes.get(end)
-    if found is None or (facts.end_hash is not None and found != facts.end_hash):
+    if found is None or facts.window is None or found != facts.window.end_hash:
         return Cause.DIVERGED
     return None
 

@@ -16,7 +16,7 @@ class MemberLag:
     """One member against the oplog.
 
     ``headroom_seconds``: how much further behind it may fall before the entries that it needs next are gone
-    and it must be copied afresh; 0 or less when that has happened.
+    and it must be copied afresh; negative when that has happened.
     """
 
     name: str

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts, backup_facts
 from mongo_dr_console.model.coverage import Coverage, at
 from mongo_dr_console.model.estimate import Estimate, Measured, Work, estimate, operations_between
+from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.oplogfacts import OplogFacts
 from mongo_dr_console.model.reading import Reading, SourceError
@@ -49,10 +50,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The newest reading of each source; None where a source has not answered or failed yet.
-
-    ``measured`` are the restores that were done, from the ledgers: they make the estimate of RTO.
-    """
+    """The newest reading of each source; None where a source has neither answered nor failed yet."""
 
     profile: str
     environment: str
@@ -61,24 +59,33 @@ class Readings:
     stores: Mapping[str, Reading[StoreFacts]] = field(default_factory=dict)
     coverage: Reading[Coverage] | None = None
     jobs: Reading[tuple[JobFacts, ...]] | None = None
-    measured: tuple[Measured, ...] = ()
+
+    @property
+    def measured(self) -> tuple[Measured, ...]:
+        """The restores that were done, from the ledgers: they make the estimate of RTO."""
+        known = [r.value for r in self.stores.values() if r.value is not None]
+        return tuple(dict.fromkeys(m for facts in known for m in facts.measured))
 
     @property
     def backups(self) -> Reading[BackupFacts] | None:
         """All stores as one reading: as old as its oldest part, in error where no store can be read."""
-        return combine(tuple(self.stores.values()))
+        known = None if self.coverage is None else self.coverage.value
+        live = None if known is None else known.live
+        return combine(tuple(self.stores.values()), None if live is None else live.identity)
 
 
-def combine(stores: tuple[Reading[StoreFacts], ...]) -> Reading[BackupFacts] | None:
+def combine(
+    stores: tuple[Reading[StoreFacts], ...], identity: Identity | None = None
+) -> Reading[BackupFacts] | None:
+    """The stores' readings as one; ``identity`` is the deployment's, where it is known."""
     if not stores:
         return None
     parts = tuple(_with_error(r) for r in stores)
     failed = [r for r in stores if r.error is not None]
-    value = backup_facts(parts) if any(r.value is not None for r in stores) or failed else None
     dated = [r.taken_at for r in stores if r.taken_at is not None]
     return Reading(
         source=BACKUPS,
-        value=value if dated else None,
+        value=backup_facts(parts, identity) if dated else None,
         error=_all_failed(failed) if len(failed) == len(stores) else None,
         taken_at=min(dated, default=None),
         tried_at=max(r.tried_at for r in stores),
@@ -100,7 +107,7 @@ def _with_error(reading: Reading[StoreFacts]) -> StoreFacts:
         known.snapshots,
         reading.error or known.error,
         reading.taken_at,
-        known.problems,
+        known.measured,
     )
 
 

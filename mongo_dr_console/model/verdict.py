@@ -11,7 +11,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from mongo_dr_console.model.backupfacts import BackupFacts, SnapshotFacts
+from mongo_dr_console.model.backupfacts import BackupFacts
+from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import Cause, Coverage
 from mongo_dr_console.model.jobfacts import RUNNING, JobFacts
 from mongo_dr_console.model.reading import Reading, SourceError
@@ -215,7 +216,7 @@ def _oplog_facts(readings: Readings, now: datetime) -> Iterator[Fact]:
     if readings.oplog is None or readings.oplog.value is None:
         return
     for member in readings.oplog.value.members:
-        if member.headroom_seconds is not None and member.headroom_seconds <= 0:
+        if member.headroom_seconds is not None and member.headroom_seconds < 0:
             text = f"{member.name} has fallen off the oplog and must be copied afresh."
             yield Fact(Level.CRITICAL, "member-off-oplog", "oplog", text, 55)
 
@@ -247,7 +248,7 @@ def _store_fact(name: str, error: SourceError) -> Fact:
 
 
 def _newest_facts(
-    newest: SnapshotFacts, backups: BackupFacts, limits: Limits, now: datetime
+    newest: SnapshotEntry, backups: BackupFacts, limits: Limits, now: datetime
 ) -> Iterator[Fact]:
     age = newest.age_seconds(now)
     level = grade(age, limits.backup_age)

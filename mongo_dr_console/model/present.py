@@ -1,0 +1,363 @@
+"""Readings as rows: what a text screen, a panel or a plain print shows. Pure.
+
+Every value comes with its age; a level is a glyph and a word, never colour alone. Text is data of others
+(names, error texts): whoever prints it cleans it, and never reads it as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts
+from mongo_dr_console.model.catalogue import SnapshotEntry
+from mongo_dr_console.model.coverage import Coverage
+from mongo_dr_console.model.jobfacts import RUNNING, JobFacts
+from mongo_dr_console.model.oplogfacts import OplogFacts
+from mongo_dr_console.model.reading import Reading
+from mongo_dr_console.model.readings import Limits, Readings, live_coverage, rto_now
+from mongo_dr_console.model.setstatus import ARBITER, PRIMARY, SECONDARY, Member, SetStatus
+from mongo_dr_console.model.verdict import Fact, Level, Verdict, grade, grade_least, worst
+from mongo_dr_console.model.words import UNKNOWN, clock, duration, moment, ratio, size
+
+_SNAPSHOTS_SHOWN = 5
+_JOBS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line: a level and cells; a row without a level is plain."""
+
+    cells: tuple[str, ...]
+    level: Level | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One source's rows.
+
+    Args:
+        title: What it is about.
+        level: The worst of its facts.
+        age: How old its value is, in words; ``?`` where there is none.
+        stale: Whether the value is not of now: its source failed since.
+        header: Names of the columns; empty where rows are sentences.
+        rows: Lines of the table.
+        notes: Sentences below it.
+        trouble: Why the source does not answer, which attempt, and when the next one is; empty if it does.
+    """
+
+    source: str
+    title: str
+    level: Level
+    age: str
+    stale: bool
+    header: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    notes: tuple[Row, ...] = ()
+    trouble: str = ""
+
+
+def present(readings: Readings, verdict: Verdict, limits: Limits, now: datetime) -> tuple[Panel, ...]:
+    """All panels, in the order in which they are looked at."""
+    return (
+        present_set(readings.set, verdict, limits, now),
+        present_oplog(readings.oplog, verdict, now),
+        present_backups(readings.backups, verdict, limits, now),
+        present_coverage(readings, verdict, limits, now),
+        present_jobs(readings.jobs, verdict, now),
+    )
+
+
+def numbers_line(readings: Readings, limits: Limits, now: datetime) -> Row:
+    """RPO now, RPO undo and RTO now with targets and age: the line that is always second."""
+    coverage = live_coverage(readings, now)
+    rpo = None if coverage is None else coverage.rpo_seconds
+    undo = None if coverage is None else coverage.rpo_undo_seconds
+    rto = rto_now(readings)
+    levels = [
+        Level.UNKNOWN if rpo is None else _over(rpo, limits.rpo),
+        Level.UNKNOWN if rto is None else _over(rto.seconds, limits.rto),
+    ]
+    around = "" if rto is None else f" ({duration(rto.low)} to {duration(rto.high)})"
+    cells = (
+        f"RPO now {duration(rpo)} (target {duration(limits.rpo)})",
+        f"RPO undo {duration(undo)}",
+        f"RTO now {'' if rto is None else '~'}{duration(rto.seconds if rto else None)}{around}"
+        f" (target {duration(limits.rto)})",
+        f"age {_age(readings.coverage, now)}",
+    )
+    return Row(cells, worst(levels))
+
+
+def present_set(reading: Reading[SetStatus] | None, verdict: Verdict, limits: Limits, now: datetime) -> Panel:
+    status = None if reading is None else reading.value
+    rows: tuple[Row, ...] = ()
+    notes: tuple[Row, ...] = ()
+    stale = reading is not None and reading.stale
+    if status is not None:
+        rows = tuple(_member_row(m, limits, stale) for m in status.members)
+        notes = (Row((_set_note(status, now),)), *(Row((status.partial,)) for _ in [0] if status.partial))
+    title = "Replica set" + (f" {status.set_name}" if status else "")
+    header = ("MEMBER", "STATE", "LAG", "PING", "VOTES", "SYNCS FROM", "HEARD")
+    return _panel("set", title, reading, verdict, now, header, rows, notes)
+
+
+def _member_row(member: Member, limits: Limits, stale: bool) -> Row:
+    state = f"{UNKNOWN}{member.state}" if stale else member.state
+    lag = "-" if member.state in (PRIMARY, ARBITER) else duration(member.lag_seconds)
+    return Row(
+        (
+            member.name,
+            state,
+            lag,
+            "-" if member.ping_ms is None else f"{member.ping_ms:.0f}ms",
+            UNKNOWN if member.votes is None else str(member.votes),
+            member.sync_source or "-",
+            "-" if member.heartbeat_age_seconds is None else duration(member.heartbeat_age_seconds),
+        ),
+        Level.UNKNOWN if stale else _member_level(member, limits),
+    )
+
+
+def _member_level(member: Member, limits: Limits) -> Level:
+    if not member.healthy:
+        return Level.CRITICAL
+    if member.state not in (PRIMARY, SECONDARY, ARBITER):
+        return Level.WARNING
+    return Level.FINE if member.lag_seconds is None else grade(member.lag_seconds, limits.oplog_lag)
+
+
+def _set_note(status: SetStatus, now: datetime) -> str:
+    needed = UNKNOWN if status.majority_needed is None else str(status.majority_needed)
+    parts = [
+        f"term {UNKNOWN if status.term is None else status.term}",
+        f"majority needs {needed}, has {status.majority_available}"
+        + (" (ok)" if status.has_majority else " (NO MAJORITY)"),
+    ]
+    if status.primary_since is not None:
+        parts.append(f"primary since {duration((now - status.primary_since).total_seconds())}")
+    if status.server_version:
+        parts.append(f"mongod {status.server_version}")
+    if status.write_blocked:
+        parts.append("user writes are BLOCKED")
+    return ", ".join(parts)
+
+
+def present_oplog(reading: Reading[OplogFacts] | None, verdict: Verdict, now: datetime) -> Panel:
+    facts = None if reading is None else reading.value
+    rows: list[Row] = []
+    if facts is not None:
+        reach = duration(facts.window_when_full_seconds)
+        rows = [
+            Row(("window", f"{duration(facts.window_seconds)} (when full {reach})")),
+            Row(("size", f"{size(facts.size_bytes)} of {size(facts.max_bytes)}")),
+            Row(("churn", f"{size(_hourly(facts.churn_bytes_per_second))}/h")),
+            Row(("oldest", f"{moment(facts.oldest_at)} ({facts.oldest})")),
+            Row(("newest", f"{moment(facts.newest_at)} ({facts.newest})")),
+        ]
+        rows += [
+            Row((m.name, f"lag {duration(m.lag_seconds)}, {_headroom(m.headroom_seconds)}"))
+            for m in facts.members
+        ]
+    return _panel("oplog", "Oplog", reading, verdict, now, (), tuple(rows))
+
+
+def _headroom(seconds: float | None) -> str:
+    if seconds is None:
+        return "not known whether it can catch up"
+    if seconds < 0:
+        return "has fallen off the oplog"
+    return f"can catch up for another {duration(seconds)}"
+
+
+def _hourly(rate: float | None) -> float | None:
+    return None if rate is None else rate * 3600
+
+
+def present_backups(
+    reading: Reading[BackupFacts] | None, verdict: Verdict, limits: Limits, now: datetime
+) -> Panel:
+    facts = None if reading is None else reading.value
+    header = ("SNAPSHOT", "STORE", "AGE", "SIZE", "DOCUMENTS", "VERIFIED", "RESTORE-TESTED")
+    if facts is None:
+        return _panel("backups", "Backups", reading, verdict, now, header)
+    found = sorted(
+        ((store, s) for store in facts.stores for s in store.snapshots),
+        key=lambda pair: (pair[1].taken_at, pair[1].name),
+        reverse=True,
+    )
+    rows = tuple(_snapshot_row(store, s, limits, now) for store, s in found[:_SNAPSHOTS_SHOWN])
+    notes = [Row((_store_note(s, now),), Level.CRITICAL if s.error else None) for s in facts.stores]
+    if len(found) > _SNAPSHOTS_SHOWN:
+        notes.append(Row((f"{len(found) - _SNAPSHOTS_SHOWN} older ones: mdr snapshots list",)))
+    if facts.size_delta is not None:
+        notes.append(Row((f"the newest differs in size by {ratio(facts.size_delta)} from the one before",)))
+    return _panel("backups", "Backups", reading, verdict, now, header, rows, tuple(notes))
+
+
+def _snapshot_row(store: StoreFacts, entry: SnapshotEntry, limits: Limits, now: datetime) -> Row:
+    check = entry.verification
+    cells = (
+        entry.name,
+        entry.store,
+        duration(entry.age_seconds(now)),
+        size(entry.stored_bytes),
+        UNKNOWN if entry.documents is None else f"{entry.documents:,}",
+        "-" if check is None else f"level {check.level} {'ok' if check.good else 'BAD'}",
+        "-" if entry.restore_tested_at is None else moment(entry.restore_tested_at),
+    )
+    if entry.problem is not None:
+        return Row((*cells[:5], "UNREADABLE", cells[6]), Level.CRITICAL)
+    if store.error is not None:
+        return Row(cells, Level.UNKNOWN)
+    if check is not None and not check.good:
+        return Row(cells, Level.CRITICAL)
+    return Row(cells, Level.FINE)
+
+
+def _store_note(store: StoreFacts, now: datetime) -> str:
+    count = len(store.snapshots)
+    what = (
+        f"{count} snapshot{'' if count == 1 else 's'}, {size(sum(s.stored_bytes for s in store.snapshots))}"
+    )
+    where = f" {store.where}" if store.where else ""
+    if store.error is None:
+        return f"store {store.name}{where}: {what}"
+    known = (
+        "" if store.taken_at is None else f" ({what} {duration((now - store.taken_at).total_seconds())} ago)"
+    )
+    return f"store {store.name}{where}: {store.error.message}{known}"
+
+
+def present_coverage(readings: Readings, verdict: Verdict, limits: Limits, now: datetime) -> Panel:
+    coverage = live_coverage(readings, now)
+    rows: list[Row] = []
+    notes: list[Row] = []
+    if coverage is not None:
+        rows = _coverage_rows(coverage, now)
+        notes.append(Row((f"margin {duration(coverage.margin_seconds)}",), _margin_level(coverage, limits)))
+        if coverage.live_error is not None:
+            notes.append(Row((f"live oplog: {coverage.live_error.message}",), Level.UNKNOWN))
+        if coverage.scoped:
+            some = ", ".join(coverage.scoped)
+            notes.append(Row((f"of a few databases only, not counted: {some}",)))
+    header = ("", "FROM", "TO", "LONG", "BY")
+    title = "Coverage (both ends included, UTC)"
+    return _panel("coverage", title, readings.coverage, verdict, now, header, tuple(rows), tuple(notes))
+
+
+def _coverage_rows(coverage: Coverage, now: datetime) -> list[Row]:
+    rows = [
+        (
+            r.start,
+            Row(
+                (
+                    "covered",
+                    moment(r.start.time),
+                    moment(r.end.time),
+                    duration(float(r.end.t - r.start.t)),
+                    _some(r.sources),
+                ),
+                Level.FINE,
+            ),
+        )
+        for r in coverage.ranges
+    ]
+    rows += [
+        (
+            g.start,
+            Row(
+                (
+                    "gap",
+                    moment(g.start.time),
+                    "-" if g.end is None else moment(g.end.time),
+                    UNKNOWN if g.end is None else duration(float(g.end.t - g.start.t)),
+                    g.text,
+                ),
+                Level.WARNING,
+            ),
+        )
+        for g in coverage.gaps
+    ]
+    rows += [
+        (
+            b.start,
+            Row(("branch", moment(b.start.time), moment(b.end.time), "0s", _some(b.sources)), Level.WARNING),
+        )
+        for b in coverage.branches
+    ]
+    # A gap begins where a range ends: the range comes first.
+    return [row for _, row in sorted(rows, key=lambda pair: (pair[0], pair[1].cells[0] == "gap"))]
+
+
+def _some(sources: tuple[str, ...]) -> str:
+    shown = list(sources)
+    if len(shown) > 3:
+        shown = [shown[0], f"{len(shown) - 2} more", shown[-1]]
+    return ", ".join(shown)
+
+
+def _margin_level(coverage: Coverage, limits: Limits) -> Level:
+    if coverage.margin_seconds is None:
+        return Level.UNKNOWN
+    return grade_least(coverage.margin_seconds, limits.margin)
+
+
+def present_jobs(reading: Reading[tuple[JobFacts, ...]] | None, verdict: Verdict, now: datetime) -> Panel:
+    jobs = () if reading is None or reading.value is None else reading.value
+    newest = sorted(jobs, key=lambda j: (j.started_at is not None, j.started_at, j.job), reverse=True)
+    rows = tuple(_job_row(job, now) for job in newest[:_JOBS_SHOWN])
+    notes = () if rows else (Row(("none on this host",)),)
+    header = ("JOB", "KIND", "STATE", "STEP", "STARTED", "BY")
+    return _panel("jobs", "Jobs", reading, verdict, now, header if rows else (), rows, notes)
+
+
+def _job_row(job: JobFacts, now: datetime) -> Row:
+    percent = "" if job.percent is None else f" {job.percent:.0f}%"
+    level = {"done": Level.FINE, RUNNING: Level.FINE, "stopped": Level.WARNING, "partial": Level.WARNING}
+    started = UNKNOWN if job.started_at is None else f"{duration((now - job.started_at).total_seconds())} ago"
+    cells = (job.job, job.kind, job.state, f"{job.step}{percent}" or "-", started, job.owner)
+    return Row(cells, level.get(job.state, Level.CRITICAL))
+
+
+def _panel(
+    source: str,
+    title: str,
+    reading: Reading[Any] | None,
+    verdict: Verdict,
+    now: datetime,
+    header: tuple[str, ...] = (),
+    rows: tuple[Row, ...] = (),
+    notes: tuple[Row, ...] = (),
+) -> Panel:
+    facts: Iterable[Fact] = (f for f in verdict.facts if f.source == source)
+    level = worst(f.level for f in facts)
+    if reading is None or (reading.stale and level is Level.FINE):
+        level = Level.UNKNOWN
+    stale = reading is not None and reading.stale
+    return Panel(source, title, level, _age(reading, now), stale, header, rows, notes, _trouble(reading, now))
+
+
+def _age(reading: Reading[Any] | None, now: datetime) -> str:
+    age = None if reading is None else reading.age(now)
+    return UNKNOWN if age is None else duration(round(max(0.0, age.total_seconds())))
+
+
+def _trouble(reading: Reading[Any] | None, now: datetime) -> str:
+    if reading is None:
+        return "has not answered yet"
+    if reading.error is None:
+        return ""
+    parts = [reading.error.message.rstrip("."), f"attempt {reading.attempt}"]
+    if reading.next_try is not None and reading.next_try > now:
+        parts.append(f"next try {clock(reading.next_try)}")
+    if reading.taken_at is not None:
+        parts.append(f"last value of {clock(reading.taken_at)}")
+    return ", ".join(parts)
+
+
+def _over(value: float, target: float) -> Level:
+    return Level.WARNING if value > target else Level.FINE

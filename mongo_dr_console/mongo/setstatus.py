@@ -1,0 +1,106 @@
+"""Reading the set's status: through whichever member answers, and from each of them without a primary."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any
+
+from pymongo.errors import PyMongoError
+from pymongo.read_preferences import PrimaryPreferred
+
+from mongo_dr_console.model.setstatus import SetStatus, merge_views, parse_set_status
+from mongo_dr_console.mongo.client import AsyncClient
+
+_ANY = PrimaryPreferred()
+_LEFT_OUT = (
+    "asserts",
+    "connections",
+    "extra_info",
+    "flowControl",
+    "globalLock",
+    "locks",
+    "metrics",
+    "network",
+    "opcounters",
+    "opcountersRepl",
+    "opLatencies",
+    "security",
+    "storageEngine",
+    "tcmalloc",
+    "transactions",
+    "wiredTiger",
+)
+"""Sections of ``serverStatus`` that nobody here looks at and that cost the server time."""
+
+
+async def read_set_status(client: AsyncClient, *, limit_ms: int = 2000) -> SetStatus:
+    """The view of the primary, or of another member where there is none.
+
+    Needs the role clusterMonitor. Errors are the driver's.
+
+    Args:
+        client: For the set, or for one member (``directConnection``).
+        limit_ms: Server-side time limit of each command.
+    """
+    started = perf_counter()
+    hello = await _command(client, {"hello": 1}, limit_ms)
+    round_trip = (perf_counter() - started) * 1000
+    status = await _command(client, {"replSetGetStatus": 1}, limit_ms)
+    return parse_set_status(
+        status,
+        hello,
+        await _config(client, limit_ms),
+        round_trip_ms=round_trip,
+        **await _server(client, limit_ms),
+    )
+
+
+async def ask_members(
+    clients: dict[str, AsyncClient], *, seconds: float, known: Sequence[str] = ()
+) -> SetStatus:
+    """Every member asked directly and at once; those that do not answer in time are silent.
+
+    Raises:
+        PyMongoError, TimeoutError: No member answered; the first one's error.
+    """
+    names = tuple(clients)
+    answers = await asyncio.gather(
+        *(asyncio.wait_for(read_set_status(clients[n]), seconds) for n in names), return_exceptions=True
+    )
+    views = [a for a in answers if isinstance(a, SetStatus)]
+    silent = [n for n, a in zip(names, answers, strict=True) if isinstance(a, BaseException)]
+    merged = merge_views(views, silent)
+    if merged is not None:
+        return merged
+    first = next((a for a in answers if isinstance(a, PyMongoError)), None)
+    raise first if first is not None else TimeoutError("no member answered in time")
+
+
+async def _command(client: AsyncClient, command: dict[str, Any], limit_ms: int) -> dict[str, Any]:
+    answer: dict[str, Any] = await client.admin.command(
+        command | {"maxTimeMS": limit_ms}, read_preference=_ANY
+    )
+    return answer
+
+
+async def _config(client: AsyncClient, limit_ms: int) -> dict[str, Any] | None:
+    """Votes and priorities; a user that may not read them still gets everything else."""
+    try:
+        config: dict[str, Any] = (await _command(client, {"replSetGetConfig": 1}, limit_ms))["config"]
+    except PyMongoError:
+        return None
+    return config
+
+
+async def _server(client: AsyncClient, limit_ms: int) -> dict[str, Any]:
+    """Version and write block of the member that answers; left out where they cannot be had."""
+    try:
+        status = await _command(client, {"serverStatus": 1, **dict.fromkeys(_LEFT_OUT, 0)}, limit_ms)
+    except PyMongoError:
+        return {}
+    return {
+        "server_version": str(status.get("version", "")),
+        "write_block_mode": (status.get("repl") or {}).get("userWriteBlockMode"),
+    }

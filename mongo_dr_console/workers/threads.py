@@ -1,0 +1,39 @@
+"""Threads for calls that may hang: file systems, name resolution. They never hold up an exit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class DaemonThreads(ThreadPoolExecutor):
+    """An executor with one daemon thread a call.
+
+    The standard one joins its threads at exit, so that one call into a dead network file system would keep
+    the process; and its threads are few, so that hanging calls would starve those of others. Whoever uses
+    this one keeps to one call in flight a source, which bounds the threads.
+    """
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        future: Future[R] = Future()
+        threading.Thread(target=_run, args=(future, fn, args, kwargs), name="mdr-reader", daemon=True).start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Nothing to wait for: the threads end with the process."""
+
+
+def _run(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = fn(*args, **kwargs)
+    except BaseException as error:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
