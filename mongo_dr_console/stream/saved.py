@@ -201,15 +201,11 @@ class SavedRangeWriter:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._chain = Chain()
-        self._first: Position | None = None
-        last: _Frame | None = None
         if path.exists():
-            for last in _frames(path):
-                self._first = self._first or last.first
-            if path.stat().st_size != (last.end if last else 0):
+            frames = list(_frames(path))
+            if path.stat().st_size != (frames[-1].end if frames else 0):
                 raise _corrupt(path, "it ends within an entry and must be recovered before it is appended to")
-        if last is not None:
-            self._chain.last = last.last
+            self._chain.last = frames[-1].last if frames else None
         self._file = path.open("ab")
         self._compressor = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
 
@@ -218,8 +214,8 @@ class SavedRangeWriter:
         """The newest entry that was appended."""
         return self._chain.last
 
-    def append(self, batch: bytes) -> Position | None:
-        """Adds a batch of whole raw entries; returns the newest position.
+    def append(self, batch: bytes) -> None:
+        """Adds a batch of whole raw entries.
 
         Raises:
             Failed: The entries do not come after the last ones, or the disk is full; the file stays readable
@@ -227,7 +223,7 @@ class SavedRangeWriter:
         """
         positions = [self._chain.feed(raw) for raw in rawbson.split(batch)]
         if not positions:
-            return self.last
+            return
         stored = self._compressor.compress(batch)
         frame = _Frame(
             first=positions[0],
@@ -242,17 +238,14 @@ class SavedRangeWriter:
             self._file.write(frame.header() + stored)
         except OSError as error:
             raise _unwritten(self.path, error) from None
-        self._first = self._first or positions[0]
-        return self.last
 
-    def flush(self) -> Position | None:
-        """Puts everything that was appended on disk; returns the newest position that is there."""
+    def flush(self) -> None:
+        """Puts everything that was appended, up to ``last``, on disk."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
         except OSError as error:
             raise _unwritten(self.path, error) from None
-        return self.last
 
     def close(self) -> None:
         """Flushes and closes; the range may be gone on with later."""

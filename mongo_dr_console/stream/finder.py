@@ -1,0 +1,320 @@
+"""Looking for things in a source: events, what lies around a position, the history of one document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.describe import describe_entry, describe_operation
+from mongo_dr_console.model.entryhead import head, operation_type
+from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.eventscan import (
+    DROP_GAP_SECONDS,
+    GAP_SECONDS,
+    NO_FIELDS,
+    PACE,
+    EventScan,
+    Filter,
+    Write,
+    changed_fields,
+)
+from mongo_dr_console.model.oplogentry import Operation, TransactionAssembler, raw_entry
+from mongo_dr_console.model.position import MAX_ORDINAL, Bound, Limit, Position, Span
+from mongo_dr_console.stream.source import StreamSource
+
+_LOOK_BACK = 60
+"""Seconds before ``since`` from which on is read, so that an event keeps its first entry and so its id."""
+
+_REACH = int(2 * GAP_SECONDS) + 1
+_MAY_BE_CUT = max(_REACH, DROP_GAP_SECONDS)
+
+# Whole entries as plain dictionaries: for the many small deletes and updates faster than a raw document.
+_PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(
+    document_class=dict,
+    datetime_conversion=rawbson.RAW.datetime_conversion,
+    unicode_decode_error_handler=rawbson.RAW.unicode_decode_error_handler,
+)
+_LARGE = 4096
+
+
+@runtime_checkable
+class Searchable(StreamSource, Protocol):
+    """A source that can look things up by itself, which the live oplog does on its server."""
+
+    def entry_before(self, position: Position) -> Position | None: ...
+
+    def destructive(self, start: Position, end: Position, threshold: int, reach: int) -> Iterator[bytes]: ...
+
+    def touching(
+        self, namespace: str, identities: Sequence[Any], start: Position, end: Position
+    ) -> Iterator[bytes]: ...
+
+    def newest(self, end: Position, count: int) -> list[bytes]: ...
+
+    def oldest(self, start: Position, count: int) -> list[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbouring:
+    """An entry next to a limit, in words."""
+
+    position: Position
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One operation in the history of a document; ``raw`` is its ``o``."""
+
+    position: Position
+    operation: str
+    text: str
+    raw: bytes
+    transaction: bool
+
+
+def find_events(
+    source: StreamSource,
+    since: Position | None = None,
+    until: Position | None = None,
+    wanted: Filter | None = None,
+) -> list[Event]:
+    """The events of a source that reach into ``since`` to ``until`` (both included), oldest first.
+
+    Whatever ``since`` is, an event is found whole and with the same id, unless the source itself begins in
+    the middle of it.
+
+    Raises:
+        Unreachable, Failed: As the source says.
+    """
+    wanted = wanted or Filter()
+    found: list[Event] = []
+    for window in source.windows():
+        if (since and window.end < since) or (until and window.start > until):
+            continue
+        found += _scan_window(source, window, since or window.start, until or window.end, wanted.minimum)
+    chosen = [e for e in found if wanted.wants(e)]
+    chosen.sort(key=lambda e: (e.position, e.id))
+    return [e.model_copy(update={"before": entry_before(source, e.position)}) for e in chosen]
+
+
+def find_event(source: StreamSource, identity: str, wanted: Filter | None = None) -> Event:
+    """The event with this id, wherever in the source it is.
+
+    Raises:
+        WrongUse: There is none, or several begin with it.
+    """
+    from mongo_dr_console.model.when import event_by_id
+
+    return event_by_id(find_events(source, wanted=wanted), identity)
+
+
+def entry_before(source: StreamSource, position: Position) -> Position | None:
+    """Position of the newest entry before this one that the source has."""
+    if isinstance(source, Searchable):
+        return source.entry_before(position)
+    before = _newest(source, position, 1, noops=True)
+    return head(before[0]).position if before else None
+
+
+def neighbours(
+    source: StreamSource, limit: Limit, count: int = 1
+) -> tuple[list[Neighbouring], list[Neighbouring]]:
+    """The last entries that a limit lets through and the first that it does not, in words, oldest first.
+
+    The server's own no-ops are passed over.
+    """
+    border = limit.position if limit.bound is Bound.BEFORE else _after(limit.position)
+    if isinstance(source, Searchable):
+        applied, left_out = source.newest(border, count), source.oldest(border, count)
+    else:
+        applied, left_out = _newest(source, border, count), _oldest(source, border, count)
+    return [_neighbour(raw) for raw in applied], [_neighbour(raw) for raw in left_out]
+
+
+def document_history(
+    source: StreamSource, namespace: str, identities: Sequence[Any], since: Position, until: Position
+) -> Iterator[Change]:
+    """Every operation on a document with one of these ``_id``, and every command that took its collection
+    away or brought it, in order. The ids are alternatives: what was typed may be a number or a string.
+    """
+    assembler = TransactionAssembler()
+    keys = {_comparable(i) for i in identities}
+    for window in source.windows():
+        start, end = max(since, window.start), min(until, window.end)
+        if start > end:
+            continue
+        if isinstance(source, Searchable):
+            batches = source.touching(namespace, identities, start, end)
+        else:
+            batches = source.read(start, end)
+        for raw in _entries(batches):
+            for operation in assembler.feed(raw_entry(raw)):
+                if _concerns(operation, namespace, keys):
+                    yield Change(
+                        position=operation.position,
+                        operation=operation.command or operation.op,
+                        text=describe_operation(operation),
+                        raw=bytes(operation.document.raw),
+                        transaction=operation.transaction,
+                    )
+
+
+# Scanning
+
+
+def _scan_window(
+    source: StreamSource, window: Span, since: Position, until: Position, minimum: int
+) -> list[Event]:
+    look_back = _LOOK_BACK
+    while True:
+        start = max(window.start, Position(max(since.t - look_back, 0), 0))
+        found = _scan(source, start, until, window.end, minimum)
+        cut = start > window.start and any(e.position.t - start.t <= _MAY_BE_CUT for e in found)
+        if not cut:
+            return [e for e in found if e.last >= since and e.position <= until]
+        look_back *= 20
+
+
+def _scan(source: StreamSource, start: Position, until: Position, end: Position, minimum: int) -> list[Event]:
+    """Reads past ``until`` for as long as something that began before it goes on."""
+    scan, reader = EventScan(minimum), _Reader()
+    found: list[Event] = []
+    begin, stop = start, min(end, Position(min(until.t + _LOOK_BACK, MAX_ORDINAL), MAX_ORDINAL))
+    while True:
+        for raw in _entries(_relevant(source, begin, stop)):
+            found += reader.feed(scan, raw)
+        going_on = scan.open_since is not None and scan.open_since <= until
+        if stop >= end or not going_on:
+            break
+        begin, stop = (
+            _after(stop),
+            min(end, Position(min(stop.t + 10 * _LOOK_BACK, MAX_ORDINAL), MAX_ORDINAL)),
+        )
+    found += scan.finish()
+    return found
+
+
+def _relevant(source: StreamSource, start: Position, end: Position) -> Iterator[bytes]:
+    if isinstance(source, Searchable):
+        return source.destructive(start, end, PACE // 2, _REACH)
+    return source.read(start, end)
+
+
+class _Reader:
+    """Makes of raw entries what the detector wants, with a short way for plain deletes and updates."""
+
+    def __init__(self) -> None:
+        self._assembler = TransactionAssembler()
+        self._time = 0.0
+
+    def feed(self, scan: EventScan, raw: bytes) -> Iterator[Event]:
+        op = operation_type(raw)
+        if op in "du":
+            entry = bson.decode(raw, _PLAIN) if len(raw) < _LARGE else raw_entry(raw)
+            lsid = entry.get("lsid")
+            stamp = entry["ts"]
+            yield from scan.write(
+                Write(
+                    op,
+                    entry["ns"],
+                    bytes(lsid["id"]).hex() if lsid is not None else None,
+                    frozenset(changed_fields(entry["o"])) if op == "u" else NO_FIELDS,
+                    Position(stamp.time, stamp.inc),
+                    self._tick(stamp.time, entry.get("wall")),
+                )
+            )
+        elif op == "c":
+            whole = raw_entry(raw)
+            time = self._tick(whole["ts"].time, whole.get("wall"))
+            for operation in self._assembler.feed(whole):
+                yield from scan.feed(operation, time)
+
+    def _tick(self, second: int, wall: Any) -> float:
+        """The oplog's second with the fraction of the writer's clock, which may be a little off."""
+        fraction = 0.0
+        if wall is not None and hasattr(wall, "microsecond"):
+            off = (wall.second - second) % 60
+            fraction = wall.microsecond / 1e6 if off == 0 else (0.999 if off == 1 else 0.0)
+        self._time = max(self._time, second + fraction)
+        return self._time
+
+
+def _entries(batches: Iterator[bytes]) -> Iterator[bytes]:
+    for batch in batches:
+        yield from rawbson.split(batch)
+
+
+# Around a position
+
+
+def _neighbour(raw: bytes) -> Neighbouring:
+    return Neighbouring(head(raw).position, describe_entry(raw))
+
+
+def _after(position: Position) -> Position:
+    if position.i < MAX_ORDINAL:
+        return Position(position.t, position.i + 1)
+    return Position(min(position.t + 1, MAX_ORDINAL), 0)
+
+
+def _newest(source: StreamSource, end: Position, count: int, *, noops: bool = False) -> list[bytes]:
+    """The newest entries before ``end`` of a source that can only be read forwards."""
+    windows = [w for w in source.windows() if w.start < end]
+    if not windows:
+        return []
+    window, span = windows[-1], _LOOK_BACK
+    while True:
+        start = max(window.start, Position(max(min(end.t, window.end.t) - span, 0), 0))
+        kept: list[bytes] = []
+        for raw in _entries(source.read(start, min(end, window.end))):
+            entry = head(raw)
+            if entry.position < end and (noops or entry.op != "n"):
+                kept = [*kept[-(count - 1) :], raw] if count > 1 else [raw]
+        if len(kept) >= count or start == window.start:
+            return kept
+        span *= 20
+
+
+def _oldest(source: StreamSource, start: Position, count: int) -> list[bytes]:
+    found: list[bytes] = []
+    for window in source.windows():
+        if window.end < start:
+            continue
+        for raw in _entries(source.read(max(start, window.start), window.end)):
+            if operation_type(raw) != "n":
+                found.append(raw)
+            if len(found) >= count:
+                return found
+    return found
+
+
+# The history of a document
+
+
+def _concerns(operation: Operation, namespace: str, keys: set[bytes]) -> bool:
+    if operation.op != "c":
+        return operation.namespace == namespace and _comparable(operation.document_id) in keys
+    database, _, collection = namespace.partition(".")
+    name = operation.command
+    if name == "renameCollection":
+        return namespace in (operation.document[name], operation.document.get("to"))
+    if operation.database != database:
+        return False
+    return name == "dropDatabase" or (name in ("drop", "create") and operation.document[name] == collection)
+
+
+def _comparable(value: Any) -> bytes:
+    """Equal for values that the server takes for the same ``_id``: numbers by value, all else by type."""
+    if isinstance(value, RawBSONDocument):
+        return b"d" + bytes(value.raw)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+        return b"n" + repr(number if number == value else int(value)).encode()
+    return b"v" + bson.encode({"": value})
