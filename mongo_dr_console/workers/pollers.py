@@ -89,6 +89,11 @@ class Pollers:
         await asyncio.gather(*(self._try(s) for s in wanted if s.name == COVERAGE))
         return self.readings
 
+    async def tried(self) -> None:
+        """Waits until every source was tried once."""
+        for event in self._tried.values():
+            await event.wait()
+
     def refresh(self, name: str | None = None) -> None:
         """Asks a source (or all) now instead of at its next turn."""
         for known, event in self._wake.items():

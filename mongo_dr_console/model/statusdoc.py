@@ -1,0 +1,283 @@
+"""The JSON documents ``mdr.status`` and ``mdr.coverage``. Null is unknown; never a made-up zero."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts
+from mongo_dr_console.model.catalogue import SnapshotEntry
+from mongo_dr_console.model.coverage import Branch, Coverage, Gap, Range
+from mongo_dr_console.model.jobfacts import JobFacts
+from mongo_dr_console.model.oplogfacts import MemberLag, OplogFacts
+from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.reading import Reading, SourceError
+from mongo_dr_console.model.readings import Limits, Readings, live_coverage, rto_now
+from mongo_dr_console.model.setstatus import Member, SetStatus
+from mongo_dr_console.model.verdict import Fact, Level, Verdict
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class ReadingDocument(_Document, Generic[V]):
+    """A reading: ``value`` stays the last good one while ``error`` is set; ``taken_at`` tells of when."""
+
+    value: V | None
+    error: SourceError | None
+    taken_at: datetime | None
+    age_seconds: float | None
+    tried_at: datetime
+    took_seconds: float
+    attempt: int
+    next_try: datetime | None
+    origin: str
+
+
+class SetDocument(_Document):
+    set_name: str
+    told_by: str
+    primary: str | None
+    primary_since: datetime | None
+    term: int | None
+    majority_needed: int | None
+    majority_available: int
+    committed: Position | None
+    server_version: str
+    write_blocked: bool | None
+    partial: str
+    members: tuple[Member, ...]
+
+
+class OplogDocument(_Document):
+    told_by: str
+    oldest: Position
+    newest: Position
+    oldest_at: datetime
+    newest_at: datetime
+    committed: Position | None
+    window_seconds: float
+    window_when_full_seconds: float | None
+    size_bytes: int | None
+    max_bytes: int | None
+    entries: int | None
+    churn_bytes_per_second: float | None
+    average_bytes_per_second: float | None
+    recent_bytes_per_second: float | None
+    recent_entries_per_second: float | None
+    members: tuple[MemberLag, ...]
+
+
+class SnapshotDocument(_Document):
+    name: str
+    store: str
+    origin: str
+    taken_at: datetime
+    age_seconds: float
+    start: Position | None
+    end: Position | None
+    documents: int | None
+    bytes: int | None
+    stored_bytes: int
+    verified: bool
+    verified_at: datetime | None
+    restore_tested_at: datetime | None
+    problem: str | None
+
+
+class StoreDocument(_Document):
+    name: str
+    where: str
+    error: SourceError | None
+    taken_at: datetime | None
+    snapshots: tuple[SnapshotDocument, ...]
+
+
+class BackupsDocument(_Document):
+    stores: tuple[StoreDocument, ...]
+    newest: str | None
+    newest_age_seconds: float | None
+    newest_stored_bytes: int | None
+    size_delta: float | None
+
+
+class CoverageDocument(_Document):
+    """``mdr coverage``: both ends of a range are included; a gap's ends are not part of it."""
+
+    schema_name: Literal["mdr.coverage"] = Field(default="mdr.coverage", alias="schema")
+    ranges: tuple[Range, ...]
+    gaps: tuple[Gap, ...]
+    branches: tuple[Branch, ...]
+    latest: Position | None
+    margin_seconds: float | None
+    rpo_seconds: float | None
+    rpo_undo_seconds: float | None
+    live_error: SourceError | None
+    scoped: tuple[str, ...]
+
+
+class ReadingsDocument(_Document):
+    set: ReadingDocument[SetDocument] | None
+    oplog: ReadingDocument[OplogDocument] | None
+    backups: ReadingDocument[BackupsDocument] | None
+    coverage: ReadingDocument[CoverageDocument] | None
+    jobs: ReadingDocument[tuple[JobFacts, ...]] | None
+
+
+class VerdictDocument(_Document):
+    level: Level
+    text: str
+    consequence: str
+    facts: tuple[Fact, ...]
+
+
+class TargetsDocument(_Document):
+    rpo_seconds: float
+    rto_seconds: float
+
+
+class RtoDocument(_Document):
+    low_seconds: float
+    high_seconds: float
+    basis: str
+
+
+class StatusDocument(_Document):
+    """``mdr status``: all readings, and what they mean."""
+
+    schema_name: Literal["mdr.status"] = Field(default="mdr.status", alias="schema")
+    profile: str
+    environment: str
+    now: datetime
+    verdict: VerdictDocument
+    rpo_seconds: float | None
+    rpo_undo_seconds: float | None
+    rto_seconds: float | None
+    rto: RtoDocument | None
+    targets: TargetsDocument
+    readings: ReadingsDocument
+
+
+def status_document(readings: Readings, verdict: Verdict, limits: Limits, now: datetime) -> StatusDocument:
+    """Everything that is known now."""
+    coverage = live_coverage(readings, now)
+    rto = rto_now(readings)
+    return StatusDocument(
+        profile=readings.profile,
+        environment=readings.environment,
+        now=now,
+        verdict=VerdictDocument(
+            level=verdict.level, text=verdict.text, consequence=verdict.consequence, facts=verdict.facts
+        ),
+        rpo_seconds=_round(coverage.rpo_seconds if coverage else None),
+        rpo_undo_seconds=_round(coverage.rpo_undo_seconds if coverage else None),
+        rto_seconds=_round(rto.seconds if rto else None),
+        rto=None
+        if rto is None
+        else RtoDocument(low_seconds=round(rto.low, 1), high_seconds=round(rto.high, 1), basis=rto.basis),
+        targets=TargetsDocument(rpo_seconds=limits.rpo, rto_seconds=limits.rto),
+        readings=_readings(readings, now),
+    )
+
+
+def coverage_document(coverage: Coverage) -> CoverageDocument:
+    return CoverageDocument(
+        ranges=coverage.ranges,
+        gaps=coverage.gaps,
+        branches=coverage.branches,
+        latest=coverage.latest,
+        margin_seconds=_round(coverage.margin_seconds),
+        rpo_seconds=_round(coverage.rpo_seconds),
+        rpo_undo_seconds=_round(coverage.rpo_undo_seconds),
+        live_error=coverage.live_error,
+        scoped=coverage.scoped,
+    )
+
+
+def _readings(readings: Readings, now: datetime) -> ReadingsDocument:
+    return ReadingsDocument(
+        set=_reading(readings.set, now, _set),
+        oplog=_reading(readings.oplog, now, _oplog),
+        backups=_reading(readings.backups, now, lambda facts: _backups(facts, now)),
+        coverage=_reading(readings.coverage, now, coverage_document),
+        jobs=_reading(readings.jobs, now, lambda jobs: jobs),
+    )
+
+
+def _reading(
+    reading: Reading[T] | None, now: datetime, document: Callable[[T], V]
+) -> ReadingDocument[V] | None:
+    if reading is None:
+        return None
+    age = reading.age(now)
+    shown: dict[str, Any] = {
+        "value": None if reading.value is None else document(reading.value),
+        "error": reading.error,
+        "taken_at": reading.taken_at,
+        "age_seconds": None if age is None else _round(age.total_seconds()),
+        "tried_at": reading.tried_at,
+        "took_seconds": round(reading.took.total_seconds(), 4),
+        "attempt": reading.attempt,
+        "next_try": reading.next_try,
+        "origin": reading.origin,
+    }
+    return ReadingDocument[V](**shown)
+
+
+def _set(status: SetStatus) -> SetDocument:
+    return SetDocument(**{name: getattr(status, name) for name in SetDocument.model_fields})
+
+
+def _oplog(facts: OplogFacts) -> OplogDocument:
+    return OplogDocument(**{name: getattr(facts, name) for name in OplogDocument.model_fields})
+
+
+def _backups(facts: BackupFacts, now: datetime) -> BackupsDocument:
+    newest = facts.newest
+    return BackupsDocument(
+        stores=tuple(_store(s, now) for s in facts.stores),
+        newest=newest.name if newest else None,
+        newest_age_seconds=_round(newest.age_seconds(now)) if newest else None,
+        newest_stored_bytes=newest.stored_bytes if newest else None,
+        size_delta=facts.size_delta,
+    )
+
+
+def _store(store: StoreFacts, now: datetime) -> StoreDocument:
+    return StoreDocument(
+        name=store.name,
+        where=store.where,
+        error=store.error,
+        taken_at=store.taken_at,
+        snapshots=tuple(_snapshot(s, now) for s in store.snapshots),
+    )
+
+
+def _snapshot(entry: SnapshotEntry, now: datetime) -> SnapshotDocument:
+    return SnapshotDocument(
+        name=entry.name,
+        store=entry.store,
+        origin=entry.origin,
+        taken_at=entry.taken_at,
+        age_seconds=round(entry.age_seconds(now), 1),
+        start=None if entry.window is None else entry.window.start,
+        end=entry.end,
+        documents=entry.documents,
+        bytes=entry.bytes,
+        stored_bytes=entry.stored_bytes,
+        verified=entry.verified,
+        verified_at=None if entry.verification is None else entry.verification.at,
+        restore_tested_at=entry.restore_tested_at,
+        problem=None if entry.problem is None else entry.problem.message,
+    )
+
+
+def _round(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)
