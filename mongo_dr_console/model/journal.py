@@ -151,7 +151,9 @@ class Replay:
     def feed(self, line: Line) -> None:
         match line.event:
             case StepStarted() | StepProgress() | StepDone():
-                self._step(line.at, line.event)
+                # A thread's last word may come after the end line.
+                if self._view.state == "running":
+                    self._step(line.at, line.event)
             case Note(text=text, level=level):
                 self._notes = [*self._notes[1 - _KEPT_NOTES :], NoteView(line.at, text, level)]
             case Checkpoint():
