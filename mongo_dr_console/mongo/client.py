@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -26,6 +27,7 @@ RawClient = MongoClient[RawBSONDocument]
 
 APPNAME = "mongo-dr-console"
 
+_TIMEOUTS = re.compile(r" \(configured timeouts: [^)]*\)")
 _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 
@@ -108,5 +110,6 @@ def _told_failure(error: OperationFailure) -> Trouble:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).split(", Timeout:")[0].split(", full error:")[0].splitlines()
+    whole = str(error).split(", Timeout:")[0].split(", full error:")[0]
+    text = _TIMEOUTS.sub("", whole).splitlines()
     return (text[0] if text else type(error).__name__)[:300]
