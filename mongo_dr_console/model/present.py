@@ -238,7 +238,9 @@ def present_coverage(readings: Readings, verdict: Verdict, limits: Limits, now: 
     notes: list[Row] = []
     if coverage is not None:
         rows = _coverage_rows(coverage, now)
-        notes.append(Row((f"margin {duration(coverage.margin_seconds)}",), _margin_level(coverage, limits)))
+        if coverage.bases:
+            margin = f"margin {duration(coverage.margin_seconds)}"
+            notes.append(Row((margin,), _margin_level(coverage, limits)))
         if coverage.live_error is not None:
             notes.append(Row((f"live oplog: {coverage.live_error.message}",), Level.UNKNOWN))
         if coverage.scoped:

@@ -199,7 +199,7 @@ def _member(
         state="DOWN" if state == UNREACHABLE_STATE else state,
         healthy=healthy,
         lag_seconds=_lag(raw, newest) if healthy else None,
-        ping_ms=round_trip_ms if itself else (None if ping is None else float(ping)),
+        ping_ms=round_trip_ms if itself else (float(ping) if healthy and ping is not None else None),
         votes=None if configured is None else _int(configured.get("votes")),
         priority=None if configured is None else float(configured.get("priority", 1)),
         sync_source=str(raw.get("syncSourceHost") or "") or None,

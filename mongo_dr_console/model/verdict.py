@@ -286,6 +286,8 @@ def _coverage_facts(
     if coverage.live_error is not None and not _is_down(readings.set):
         text = f"The live oplog cannot be read: {coverage.live_error.message}"
         yield Fact(Level.UNKNOWN, "oplog-unreadable", "coverage", text, 35)
+    if coverage.latest is None:
+        yield Fact(Level.CRITICAL, "nothing-covered", "coverage", "Nothing can be restored to.", 80)
     if coverage.bases and coverage.margin_seconds is not None:
         yield from _margin_facts(coverage, coverage.margin_seconds, limits)
     for branch in coverage.branches:

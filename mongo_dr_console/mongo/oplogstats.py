@@ -20,6 +20,7 @@ from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.setstatus import ARBITER, SetStatus, parse_set_status
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo.client import AsyncClient
+from mongo_dr_console.mongo.setstatus import command
 
 RECENT_SECONDS = 60
 """The stretch over which the recent churn is measured."""
@@ -34,7 +35,7 @@ async def read_oplog(client: AsyncClient, *, limit_ms: int = 2000) -> OplogFacts
         Failed: There is no oplog.
         PyMongoError: As the driver says.
     """
-    hello = await client.admin.command({"hello": 1, "maxTimeMS": limit_ms}, read_preference=_ANY)
+    hello = await command(client, {"hello": 1}, limit_ms)
     oldest, newest = await _ends(client, limit_ms)
     stats = await _stats(client, limit_ms)
     recent_bytes, recent_entries, seconds = await _recent(
@@ -67,7 +68,7 @@ async def read_live(
         PyMongoError: As the driver says.
     """
     oldest, newest = await _ends(client, limit_ms)
-    hello = await client.admin.command({"hello": 1, "maxTimeMS": limit_ms}, read_preference=_ANY)
+    hello = await command(client, {"hello": 1}, limit_ms)
     first, last = Position.of(oldest["ts"]), Position.of(newest["ts"])
     inside = [p for p in positions if first <= p <= last]
     return LiveOplog(
@@ -96,9 +97,7 @@ async def _hashes(
 
 async def _identity(client: AsyncClient, environment: str, limit_ms: int) -> Identity | None:
     try:
-        answer = await client.admin.command(
-            {"replSetGetConfig": 1, "maxTimeMS": limit_ms}, read_preference=_ANY
-        )
+        answer = await command(client, {"replSetGetConfig": 1}, limit_ms)
         config = answer["config"]
         return Identity(
             environment=environment,
@@ -155,9 +154,7 @@ async def _members(
     client: AsyncClient, hello: dict[str, Any], oldest: Position, limit_ms: int
 ) -> tuple[MemberLag, ...]:
     try:
-        status = await client.admin.command(
-            {"replSetGetStatus": 1, "maxTimeMS": limit_ms}, read_preference=_ANY
-        )
+        status = await command(client, {"replSetGetStatus": 1}, limit_ms)
     except PyMongoError:
         return ()
     return member_lags(parse_set_status(status, hello), oldest)

@@ -44,10 +44,11 @@ async def read_set_status(client: AsyncClient, *, limit_ms: int = 2000) -> SetSt
         client: For the set, or for one member (``directConnection``).
         limit_ms: Server-side time limit of each command.
     """
+    hello = await command(client, {"hello": 1}, limit_ms)
+    # The first command may have opened the connection; the second is a round trip and nothing else.
     started = perf_counter()
-    hello = await _command(client, {"hello": 1}, limit_ms)
+    status = await command(client, {"replSetGetStatus": 1}, limit_ms)
     round_trip = (perf_counter() - started) * 1000
-    status = await _command(client, {"replSetGetStatus": 1}, limit_ms)
     return parse_set_status(
         status,
         hello,
@@ -78,9 +79,11 @@ async def ask_members(
     raise first if first is not None else TimeoutError("no member answered in time")
 
 
-async def _command(client: AsyncClient, command: dict[str, Any], limit_ms: int) -> dict[str, Any]:
+async def command(client: AsyncClient, request: dict[str, Any], limit_ms: int) -> dict[str, Any]:
+    """A command on ``admin``, of any member that answers, bounded on the server."""
+    # Commands do not take the client's codec options by themselves, and times without a zone are no times.
     answer: dict[str, Any] = await client.admin.command(
-        command | {"maxTimeMS": limit_ms}, read_preference=_ANY
+        request | {"maxTimeMS": limit_ms}, read_preference=_ANY, codec_options=client.codec_options
     )
     return answer
 
@@ -88,7 +91,7 @@ async def _command(client: AsyncClient, command: dict[str, Any], limit_ms: int) 
 async def _config(client: AsyncClient, limit_ms: int) -> dict[str, Any] | None:
     """Votes and priorities; a user that may not read them still gets everything else."""
     try:
-        config: dict[str, Any] = (await _command(client, {"replSetGetConfig": 1}, limit_ms))["config"]
+        config: dict[str, Any] = (await command(client, {"replSetGetConfig": 1}, limit_ms))["config"]
     except PyMongoError:
         return None
     return config
@@ -97,7 +100,7 @@ async def _config(client: AsyncClient, limit_ms: int) -> dict[str, Any] | None:
 async def _server(client: AsyncClient, limit_ms: int) -> dict[str, Any]:
     """Version and write block of the member that answers; left out where they cannot be had."""
     try:
-        status = await _command(client, {"serverStatus": 1, **dict.fromkeys(_LEFT_OUT, 0)}, limit_ms)
+        status = await command(client, {"serverStatus": 1, **dict.fromkeys(_LEFT_OUT, 0)}, limit_ms)
     except PyMongoError:
         return {}
     return {
