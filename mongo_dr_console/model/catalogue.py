@@ -138,6 +138,7 @@ class CatalogueRow:
             "verified": any(e.verified for e in self.entries),
             "verified_at": utc(newest.at) if newest else None,
             "verified_level": newest.level if newest else None,
+            "verified_good": newest.good if newest else None,
             "restore_tested_at": utc(tested) if tested else None,
             "origin": entry.origin,
             "scope": list(entry.scope) if entry.scope is not None else None,

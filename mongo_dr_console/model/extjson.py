@@ -103,7 +103,7 @@ def _document_text(view: memoryview, *, array: bool) -> str:
         kind = view[at]
         key, at = _cstring(view, at + 1)
         text, at = _value_text(kind, view, at)
-        parts.append(text if array else f"{_quote(key)}:{text}")
+        parts.append(text if array else f"{quote(key)}:{text}")
     if array:
         return f"[{','.join(parts)}]"
     return "{" + ",".join(parts) + "}"
@@ -142,7 +142,8 @@ def _string(view: memoryview, at: int) -> tuple[str, int]:
 _SEPARATORS = str.maketrans({"\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
+    """A JSON string, escaped as mongodump does it: neither HTML nor letters beyond ASCII are."""
     return json.dumps(text, ensure_ascii=False).translate(_SEPARATORS)
 
 
@@ -182,7 +183,7 @@ def format_double(value: float) -> str:
 
 def _write_string(view: memoryview, at: int) -> tuple[str, int]:
     text, at = _string(view, at)
-    return _quote(text), at
+    return quote(text), at
 
 
 def _write_binary(view: memoryview, at: int) -> tuple[str, int]:
@@ -216,30 +217,30 @@ def _write_date(view: memoryview, at: int) -> tuple[str, int]:
 def _write_regex(view: memoryview, at: int) -> tuple[str, int]:
     pattern, at = _cstring(view, at)
     options, at = _cstring(view, at)
-    return f'{{"$regularExpression":{{"pattern":{_quote(pattern)},"options":{_quote(options)}}}}}', at
+    return f'{{"$regularExpression":{{"pattern":{quote(pattern)},"options":{quote(options)}}}}}', at
 
 
 def _write_pointer(view: memoryview, at: int) -> tuple[str, int]:
     namespace, at = _string(view, at)
     data, at = _take(view, at, 12)
-    return f'{{"$dbPointer":{{"$ref":{_quote(namespace)},"$id":{{"$oid":"{data.hex()}"}}}}}}', at
+    return f'{{"$dbPointer":{{"$ref":{quote(namespace)},"$id":{{"$oid":"{data.hex()}"}}}}}}', at
 
 
 def _write_code(view: memoryview, at: int) -> tuple[str, int]:
     text, at = _string(view, at)
-    return f'{{"$code":{_quote(text)}}}', at
+    return f'{{"$code":{quote(text)}}}', at
 
 
 def _write_symbol(view: memoryview, at: int) -> tuple[str, int]:
     text, at = _string(view, at)
-    return f'{{"$symbol":{_quote(text)}}}', at
+    return f'{{"$symbol":{quote(text)}}}', at
 
 
 def _write_scoped_code(view: memoryview, at: int) -> tuple[str, int]:
     (size,) = _INT32.unpack_from(view, at)
     text, inner = _string(view, at + 4)
     scope = _document_text(view[inner : at + size], array=False)
-    return f'{{"$code":{_quote(text)},"$scope":{scope}}}', at + size
+    return f'{{"$code":{quote(text)},"$scope":{scope}}}', at + size
 
 
 def _write_int(view: memoryview, at: int) -> tuple[str, int]:

@@ -96,10 +96,13 @@ class Manifest(_Document):
         text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def sealed(self) -> Manifest:
+        """With the checksum filled in."""
+        return self.model_copy(update={"checksum": self.content_checksum()})
+
     def to_text(self) -> str:
-        """What ``manifest.json`` holds: with the checksum filled in."""
-        sealed = self.model_copy(update={"checksum": self.content_checksum()})
-        return sealed.model_dump_json(by_alias=True, indent=1) + "\n"
+        """What ``manifest.json`` holds."""
+        return self.sealed().model_dump_json(by_alias=True, indent=1) + "\n"
 
     @property
     def seconds(self) -> float:

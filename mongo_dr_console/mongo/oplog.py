@@ -63,19 +63,25 @@ def raw_batches(client: MongoClient[Any], start: Position, end: Position | None 
     Raises:
         Unreachable, Failed: As the driver says; entries that were yielded stay good.
     """
+    try:
+        yield from raw_batches_untold(client, start, end)
+    except PyMongoError as error:
+        raise told(error) from None
+
+
+def raw_batches_untold(
+    client: MongoClient[Any], start: Position, end: Position | None = None
+) -> Iterator[bytes]:
+    """The same for callers that go on after a lost primary: errors are the driver's."""
     oplog = client.local.get_collection(
         "oplog.rs", codec_options=rawbson.RAW, read_concern=ReadConcern("majority")
     )
     wanted: dict[str, Any] = {"$gte": start.timestamp}
     if end is not None:
         wanted["$lte"] = end.timestamp
-    try:
-        cursor = oplog.find_raw_batches({"ts": wanted}, batch_size=20000)
-        for batch in cursor:
-            if batch:
-                yield batch
-    except PyMongoError as error:
-        raise told(error) from None
+    for batch in oplog.find_raw_batches({"ts": wanted}, batch_size=20000):
+        if batch:
+            yield batch
 
 
 def raw_entries(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
@@ -284,3 +284,15 @@ def _bounded(chunks: Iterator[bytes], limit: int = 1024 * 1024) -> Iterator[byte
         if limit < 0:
             return
         yield chunk
+
+
+def list_all(stores: Mapping[str, Store]) -> tuple[list[SnapshotEntry], dict[str, Trouble]]:
+    """The entries of several stores, in their order, and by name why a store could not be listed."""
+    entries: list[SnapshotEntry] = []
+    troubles: dict[str, Trouble] = {}
+    for name, store in stores.items():
+        try:
+            entries += list_snapshots(store)
+        except Trouble as trouble:
+            troubles[name] = trouble
+    return entries, troubles

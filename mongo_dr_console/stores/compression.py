@@ -14,7 +14,7 @@ GZIP_LEVEL = 1
 ZSTD_LEVEL = 3
 
 _GZIP_WINDOW = 31
-_DAMAGE: type[Exception] = isal_zlib.error
+_DAMAGE: Any = isal_zlib.error
 _PIECE = 32 * 1024
 _OUTPUT = 4 * 1024 * 1024
 

@@ -42,7 +42,15 @@ class FileWriter:
         with faults.told(root):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._file = target.open("xb", buffering=1024 * 1024)
+            try:
+                self._file = target.open("xb", buffering=1024 * 1024)
+            except FileExistsError:
+                raise Failed(
+                    "names-collide",
+                    f"{root} does not tell the case of letters apart, and {path} is there already: one of "
+                    "two collections would overwrite the other.",
+                    "Back up into a store on a case-sensitive file system.",
+                ) from None
         self._begin()
 
     def _begin(self) -> None:
