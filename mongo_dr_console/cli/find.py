@@ -1,9 +1,226 @@
-"""``mdr find``."""
+"""``mdr find``: destructive events in the oplog, or the history of one document."""
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+from mongo_dr_console.cli.context import Chosen, choose
+from mongo_dr_console.cli.output import clean, print_json
+from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.eventscan import DEFAULT_MINIMUM, Filter
+from mongo_dr_console.model.namespace import Namespace
+from mongo_dr_console.model.position import Position, Span
+from mongo_dr_console.model.trouble import WrongUse
+from mongo_dr_console.model.when import limit_before, limit_through, parse_when
+
+if TYPE_CHECKING:
+    from mongo_dr_console.stream.finder import Change
+    from mongo_dr_console.stream.live import LiveOplog
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+_TIMES = "2026-11-22T02:11:31Z, -10m, t:i or event:ID."
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
+
+    @app.command(
+        "find", help="Find drops, mass deletes, mass updates; with --id what happened to one document."
+    )
+    def find(
+        context: typer.Context,
+        since: Annotated[str | None, typer.Option(help=f"From here on: {_TIMES}")] = None,
+        until: Annotated[str | None, typer.Option(help="Up to here, included.")] = None,
+        ns: Annotated[
+            list[str] | None, typer.Option("--ns", help="Only these: db, db.coll, * for anything.")
+        ] = None,
+        identity: Annotated[
+            str | None, typer.Option("--id", help="The _id of one document, plain or as Extended JSON.")
+        ] = None,
+        minimum: Annotated[
+            int, typer.Option("--min-documents", min=1, help="Fewer deletes or updates are not a mass.")
+        ] = DEFAULT_MINIMUM,
+        as_json: AsJson = False,
+    ) -> None:
+        chosen = choose(context.obj)
+        patterns = tuple(ns or ())
+        if identity is not None:
+            namespace = _one_namespace(patterns)
+            identities = parse_identity(identity)
+            with _oplog(chosen) as source:
+                span = _span(source, since, until, minimum)
+                _show_history(source, span, namespace, identities, as_json=as_json)
+            return
+        with _oplog(chosen) as source:
+            span = _span(source, since, until, minimum)
+            _show_events(
+                chosen, source, span, Filter(patterns, chosen.profile.ignore_events, minimum), as_json
+            )
+
+
+@contextmanager
+def _oplog(chosen: Chosen) -> Iterator[LiveOplog]:
+    from mongo_dr_console.mongo.client import connect
+    from mongo_dr_console.stream.live import LiveOplog
+
+    with closing(connect(chosen.profile.connection_uri(), any_member=True)) as client:
+        yield LiveOplog(client)
+
+
+def _span(source: LiveOplog, since: str | None, until: str | None, minimum: int) -> Span:
+    """What is to be looked through: all that the live oplog has where nothing was said."""
+    from mongo_dr_console.stream.finder import find_event
+
+    window = source.windows()[0]
+
+    def read(text: str) -> Any:
+        return parse_when(
+            text,
+            now=datetime.now(UTC),
+            latest=window.end,
+            events=lambda wanted: find_event(source, wanted, Filter(minimum=minimum)),
+        )
+
+    start = limit_before(read(since)).position if since is not None else window.start
+    end = limit_through(read(until)).position if until is not None else window.end
+    if start > end:
+        raise WrongUse("range-backwards", f"--since ({start}) lies after --until ({end}).")
+    return Span(max(start, window.start), min(end, window.end))
+
+
+# Events
+
+
+def _show_events(chosen: Chosen, source: LiveOplog, span: Span, wanted: Filter, as_json: bool) -> None:
+    from mongo_dr_console.stream.finder import find_events
+
+    events = find_events(source, span.start, span.end, wanted) if span.start <= span.end else []
+    if as_json:
+        print_json(
+            {
+                "schema": "mdr.find",
+                "profile": chosen.name,
+                "scanned": {"start": str(span.start), "end": str(span.end)},
+                "events": [e.model_dump(mode="json") for e in events],
+            }
+        )
+        return
+    between = f"from {moment(span.start)} to {moment(span.end)}"
+    if not events:
+        typer.echo(f"No destructive events {between}.")
+        return
+    typer.echo(f"{len(events)} event{'' if len(events) == 1 else 's'} {between}, oldest first")
+    for event in events:
+        typer.echo("\n" + clean("\n".join(event_lines(event, chosen))))
+
+
+def event_lines(event: Event, chosen: Chosen) -> list[str]:
+    """One event for people: what, where, how much, and the commands that go before it or leave it out."""
+    command = f"mdr --profile {shlex.quote(chosen.name)}" if chosen.named else "mdr"
+    scope = f"--ns {shlex.quote(event.namespace)}"
+    documents = "documents unknown" if event.documents is None else _count(event.documents, "document")
+    last = f" to {event.last}" if event.last != event.position else ""
+    return [
+        f"{moment(event.position)}  {event.kind}  {event.namespace}  {documents}",
+        f"    id {event.id}  position {event.position}{last}  {_count(event.operations, 'operation')}",
+        *([f"    {event.detail}"] if event.detail else []),
+        f"    go before it:  {command} restore plan --before event:{event.id} {scope}",
+        f"    leave it out:  {command} restore plan --skip {event.id} {scope}",
+    ]
+
+
+def moment(position: Position) -> str:
+    return position.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+# The history of one document
+
+
+def _show_history(
+    source: LiveOplog, span: Span, namespace: str, identities: Sequence[Any], *, as_json: bool
+) -> None:
+    from mongo_dr_console.stream.finder import document_history
+
+    changes = document_history(source, namespace, identities, span.start, span.end)
+    if as_json:
+        print_json(
+            {
+                "schema": "mdr.find.history",
+                "namespace": namespace,
+                "scanned": {"start": str(span.start), "end": str(span.end)},
+                "history": [_change(c) for c in changes],
+            }
+        )
+        return
+    found = 0
+    for change in changes:
+        found += 1
+        within = "  in a transaction" if change.transaction else ""
+        typer.echo(clean(f"{moment(change.position)}  {change.position}  {change.text}{within}"))
+    if not found:
+        typer.echo(f"Nothing touched it from {moment(span.start)} to {moment(span.end)}.")
+
+
+def _change(change: Change) -> dict[str, Any]:
+    import json
+
+    import bson
+    from bson import json_util
+
+    document = json_util.dumps(bson.decode(change.raw), json_options=json_util.CANONICAL_JSON_OPTIONS)
+    return {
+        "position": str(change.position),
+        "time": moment(change.position),
+        "operation": change.operation,
+        "text": change.text,
+        "transaction": change.transaction,
+        "document": json.loads(document),
+    }
+
+
+def _one_namespace(patterns: tuple[str, ...]) -> str:
+    if len(patterns) != 1 or "*" in patterns[0]:
+        raise WrongUse(
+            "namespace-unsaid", "--id needs the one collection to look in.", "Say it: --ns db.coll"
+        )
+    try:
+        return str(Namespace.parse(patterns[0]))
+    except ValueError as error:
+        raise WrongUse("namespace-wrong", f"This is {error}.", "Say it: --ns db.coll") from None
+
+
+def parse_identity(text: str) -> list[Any]:
+    """What a typed ``_id`` can mean: Extended JSON for sure, else the string, and a number or an ObjectId
+    where it looks like one.
+
+    Raises:
+        WrongUse: A brace or bracket that begins no Extended JSON.
+    """
+    import re
+
+    from bson import ObjectId, json_util
+    from bson.int64 import Int64
+
+    if text[:1] in ("{", "[", '"'):
+        try:
+            return [json_util.loads(text)]
+        except (ValueError, TypeError):
+            raise WrongUse("id-wrong", f"The _id is not Extended JSON: {text!r}.") from None
+    meant: list[Any] = [text]
+    if ObjectId.is_valid(text):
+        meant.append(ObjectId(text))
+    if re.fullmatch(r"-?\d{1,18}", text):
+        meant.append(Int64(text))
+    elif re.fullmatch(r"-?\d+\.\d+", text):
+        meant.append(float(text))
+    return meant

@@ -30,21 +30,34 @@ APPNAME = "mongo-dr-console"
 _TIMEOUTS = re.compile(r" \(configured timeouts: [^)]*\)")
 _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
+_NO_PRIMARY_NOW = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436})
+"""The member shuts down, steps down, or is not primary any more."""
 
 
-def connect(uri: str, *, direct: bool = False, seconds: float = 10, appname: str = APPNAME) -> Client:
+def connect(
+    uri: str,
+    *,
+    direct: bool = False,
+    any_member: bool = False,
+    seconds: float = 10,
+    appname: str = APPNAME,
+) -> Client:
     """A client for jobs and commands. Nothing is sent until it is used.
 
     Args:
         uri: As in a profile.
         direct: Ask one member, whatever its state.
+        any_member: Read from another member where there is no primary.
         seconds: How long to look for a server before giving up.
 
     Raises:
         WrongUse: The URI cannot be understood.
     """
+    options = _options(direct, seconds, appname)
+    if any_member:
+        options["readPreference"] = "primaryPreferred"
     try:
-        return MongoClient(uri, **_options(direct, seconds, appname))
+        return MongoClient(uri, **options)
     except PyMongoError as error:
         raise told(error) from None
     except ValueError as error:
@@ -105,6 +118,12 @@ def _told_failure(error: OperationFailure) -> Trouble:
             "not-authorized",
             f"The user of this profile may not do that: {text}",
             "mdr doctor --print-roles shows the roles that are needed.",
+        )
+    if error.code in _NO_PRIMARY_NOW:
+        return Unreachable(
+            "no-primary",
+            f"The member that was asked is not primary any more, or goes down: {text}",
+            "See whether the set has a primary: mdr status",
         )
     return Failed("server-error", f"The server answered {error.code}: {text}")
 

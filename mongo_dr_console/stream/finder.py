@@ -314,6 +314,8 @@ def _comparable(value: Any) -> bytes:
     """Equal for values that the server takes for the same ``_id``: numbers by value, all else by type."""
     if isinstance(value, RawBSONDocument):
         return b"d" + bytes(value.raw)
+    if isinstance(value, dict):
+        return b"d" + bson.encode(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)
         return b"n" + repr(number if number == value else int(value)).encode()

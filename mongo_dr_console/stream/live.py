@@ -11,6 +11,7 @@ from pymongo.read_concern import ReadConcern
 
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.position import MAX_ORDINAL, Position, Span
+from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo import oplog
 from mongo_dr_console.mongo.client import told
 
@@ -26,9 +27,17 @@ class LiveOplog:
 
     def windows(self) -> list[Span]:
         """One range: from the oldest entry to the majority-committed point."""
-        first, last = oplog.ends(self._client)
-        committed, _ = oplog.majority_position(self._client)
-        return [Span(first, max(first, min(last, committed)))]
+        first, last = self._end(1), self._end(-1)
+        if first is None or last is None:
+            raise Failed("oplog-missing", "The deployment has no oplog, so there is nothing to look through.")
+        return [Span(first, max(first, last))]
+
+    def _end(self, direction: int) -> Position | None:
+        try:
+            found = self._oplog().find_one({}, {"ts": 1}, sort=[("$natural", direction)])
+        except PyMongoError as error:
+            raise told(error) from None
+        return Position.of(found["ts"]) if found is not None else None
 
     def read(self, start: Position, end: Position) -> Iterator[bytes]:
         """Batches of whole raw entries with ``start <= ts <= end``, oldest first."""
