@@ -83,6 +83,7 @@ _NAMES: dict[type[Any], str] = {
     Checkpoint: "checkpoint",
 }
 _TYPES: dict[str, type[Any]] = {name: event for event, name in _NAMES.items()}
+_FIELDS = {event: tuple(f.name for f in fields(event)) for event in _NAMES}
 _REQUIRED = {event: [f.name for f in fields(event) if f.default is MISSING and f.default_factory is MISSING]
              for event in _NAMES}  # fmt: skip
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -107,7 +108,7 @@ def decode(text: bytes) -> Line | None:
         document = json.loads(text)
         at = datetime.fromisoformat(document["at"])
         event, data = _TYPES[document["event"]], document["data"]
-        known = {f.name: data[f.name] for f in fields(event) if f.name in data}
+        known = {name: data[name] for name in _FIELDS[event] if name in data}
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     if at.tzinfo is None or not all(name in known for name in _REQUIRED[event]):

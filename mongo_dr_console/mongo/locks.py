@@ -19,7 +19,7 @@ from typing import Any
 import pymongo
 from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from pymongo.collection import Collection
-from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from mongo_dr_console.model.lock import STALE_SECONDS, LockInfo, locked
 from mongo_dr_console.model.progress import Progress, Report, StepProgress, StepStarted
@@ -32,9 +32,9 @@ LOCK = "restore"
 FENCING = "fencing"
 
 BEAT_SECONDS = 2.0
+ACQUIRE_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
 _RELEASE_SECONDS = 15.0
-_ACQUIRE_SECONDS = 30.0
 _WRITE_BLOCKED = 371
 
 _Locks = Collection[dict[str, Any]]
@@ -164,15 +164,18 @@ class DeploymentLock:
         """This holding's number; None before ``acquire``."""
         return self._fencing
 
-    def acquire(self) -> None:
+    def acquire(self, *, seconds: float = ACQUIRE_SECONDS) -> None:
         """Takes the lock and starts the heartbeat.
+
+        Args:
+            seconds: How long an election or a lagging majority is waited for.
 
         Raises:
             Refused: ``locked``: another job has it; ``write-blocked``: writes are blocked on the deployment.
             Unreachable: No primary, or no majority to confirm the lock; none is left behind knowingly.
         """
         try:
-            with pymongo.timeout(_ACQUIRE_SECONDS):
+            with pymongo.timeout(seconds):
                 number = self._next_fencing()
                 self._take(number)
         except DuplicateKeyError:
@@ -336,7 +339,9 @@ def _acquire_trouble(error: PyMongoError) -> Trouble:
             "Nothing was changed.",
             "mdr doctor says who blocked them and how to release that.",
         )
-    if isinstance(error, pymongo.errors.WTimeoutError) or error.timeout:
+    if isinstance(error, ServerSelectionTimeoutError):
+        return told(error)
+    if error.timeout:
         return Unreachable(
             "no-majority",
             "The deployment has no majority that would confirm the lock. Nothing was changed.",

@@ -64,7 +64,9 @@ RUNNERS: Mapping[str, str] = {
 """Where the work of each kind is: module and function."""
 
 PROGRESS_SECONDS = 0.2
-"""A step's progress is journalled this often at most; the last one always is."""
+PROGRESS_SECONDS_LATER = 1.0
+"""A step's progress is journalled this often at most, less often as the step grows long, so that the journal
+of a job of hours is still read in a blink; the last one always is."""
 _STOP_LOOK_SECONDS = 0.2
 _LOCK_SECONDS = 2.0
 
@@ -78,6 +80,7 @@ class Journal:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._guard = threading.RLock()
         self._clock = clock
+        self._begun: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._pending: dict[str, StepProgress] = {}
         self.secrets = secrets
@@ -131,7 +134,9 @@ class Journal:
 
     def _progress(self, event: StepProgress) -> None:
         now = self._clock()
-        if now - self._told.get(event.step, float("-inf")) < PROGRESS_SECONDS:
+        took = now - self._begun.setdefault(event.step, now)
+        pace = max(PROGRESS_SECONDS, min(PROGRESS_SECONDS_LATER, took / 100))
+        if now - self._told.get(event.step, float("-inf")) < pace:
             self._pending[event.step] = event
             return
         self._pending.pop(event.step, None)

@@ -48,6 +48,17 @@ def test_progress_is_thinned_out_and_its_last_line_kept(tmp_path: Path) -> None:
     assert journalled(tmp_path / "j")[-1] == StepDone("dump")
 
 
+def test_a_long_step_is_told_less_often(tmp_path: Path) -> None:
+    clock = Clock()
+    journal = Journal(tmp_path / "j", clock=clock)
+    for number in range(2000):
+        clock.now = number / 4
+        journal.report(StepProgress("dump", number))
+    told = [e.done / 4 for e in journalled(tmp_path / "j") if isinstance(e, StepProgress)]
+    assert told[:3] == [0, 0.25, 0.5]
+    assert told[-1] - told[-3] == 2
+
+
 def test_each_step_has_its_own_pace(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", clock=Clock())
     for number in range(3):
