@@ -34,6 +34,8 @@ _PARAMETERS = {
     # A primary that is asked to stop would wait 15 s for operations that nobody sends.
     "shutdownTimeoutMillisForSignaledShutdown": "100",
 }
+_ELECTIONS = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
+_FIRST_ELECTION = {"electionTimeoutMillis": 500, "heartbeatIntervalMillis": 100}
 
 # Linux ends a mongod when the thread that started it ends, so all are started by one that lives on.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mongod-starter")
@@ -255,6 +257,7 @@ class ReplicaSet:
                     raise Failed("port-taken", "Three times a free port was taken by another.") from None
         self._initiate()
         self._make_users()
+        self._settle()
         self.wait_for_primary(seconds=_START_SECONDS)
 
     def _write_key(self) -> None:
@@ -322,16 +325,29 @@ class ReplicaSet:
         raise Failed("mongod-slow", f"A mongod does not listen after {_START_SECONDS} s.")
 
     def _initiate(self) -> None:
-        config = {
-            "_id": self.set_name,
-            "members": [{"_id": i, "host": m.address} for i, m in enumerate(self.members)],
-            "settings": {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500},
-        }
         with connect(f"mongodb://{self.members[0].address}", direct=True, seconds=_START_SECONDS) as client:
             try:
-                client.admin.command("replSetInitiate", config)
+                client.admin.command("replSetInitiate", self._config(_FIRST_ELECTION, version=1))
             except PyMongoError as error:
                 raise told(error) from None
+
+    def _settle(self) -> None:
+        """From the hurried first election to the timeouts that the set lives with."""
+        deadline = time.monotonic() + _START_SECONDS
+        with self.client(seconds=_START_SECONDS) as client:
+            while True:
+                try:
+                    client.admin.command("replSetReconfig", self._config(_ELECTIONS, version=2))
+                    return
+                except PyMongoError as error:
+                    # On a machine under load the hurried timeouts may cost the first primary its place.
+                    if time.monotonic() > deadline:
+                        raise told(error) from None
+                    time.sleep(0.1)
+
+    def _config(self, settings: Mapping[str, int], version: int) -> dict[str, Any]:
+        members = [{"_id": i, "host": m.address} for i, m in enumerate(self.members)]
+        return {"_id": self.set_name, "version": version, "members": members, "settings": dict(settings)}
 
     def _make_users(self) -> None:
         if not self.options.auth:

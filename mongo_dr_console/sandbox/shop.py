@@ -1,0 +1,292 @@
+"""A believable shop: what lies in the practice deployment before anything happens to it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import bson
+from bson.decimal128 import Decimal128
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.write_concern import WriteConcern
+
+from mongo_dr_console.mongo.client import Client
+
+SEED = 20261122
+DATABASES = ("shop", "crm", "warehouse")
+
+PRODUCTS = 2_000
+CUSTOMERS = 20_000
+ORDERS = 40_000
+REVIEWS = 12_000
+TICKETS = 8_000
+SITES = ("AMS", "HAM", "LYS")
+MOVEMENTS = 12_000
+CARTS = 3_000
+
+_DAY = timedelta(days=1)
+_FIRST = (
+    "Ada",
+    "Bela",
+    "Chidi",
+    "Dara",
+    "Emre",
+    "Fatou",
+    "Grace",
+    "Hugo",
+    "Ines",
+    "Jiro",
+    "Kofi",
+    "Léa",
+    "Møna",
+)
+_LAST = (
+    "Abebe",
+    "Brandt",
+    "Costa",
+    "Dvořák",
+    "Eriksen",
+    "Fischer",
+    "García",
+    "Haddad",
+    "Ito",
+    "Jansen",
+    "Kim",
+)
+_GOODS = ("lamp", "chair", "kettle", "desk", "rug", "shelf", "mirror", "clock", "vase", "stool", "blanket")
+_COLOURS = ("ash", "black", "blue", "copper", "green", "oak", "red", "sand", "white")
+_STATUSES = ("delivered",) * 7 + ("shipped", "paid", "cancelled")
+_TOPICS = ("late", "broken", "wrong item", "invoice", "return", "question")
+_TEXT = "It arrived on time and does what it should; the colour differs a little from the picture. "
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One collection: its documents, made in order from a seed, and what is built on it afterwards."""
+
+    database: str
+    name: str
+    documents: Callable[[random.Random, datetime], Iterator[Document]]
+    indexes: tuple[IndexModel, ...] = ()
+    options: Document | None = None
+
+    @property
+    def namespace(self) -> str:
+        return f"{self.database}.{self.name}"
+
+
+def object_id(kind: int, number: int) -> ObjectId:
+    """A fixed id, so that two practice deployments hold the same documents."""
+    return ObjectId(bytes.fromhex(f"6500{kind:04x}{number:016x}"))
+
+
+def price(cents: int) -> Decimal128:
+    return Decimal128(f"{cents // 100}.{cents % 100:02}")
+
+
+def _products(rng: random.Random, now: datetime) -> Iterator[Document]:
+    for n in range(PRODUCTS):
+        yield {
+            "_id": n,
+            "sku": f"SKU-{n:05}",
+            "name": f"{rng.choice(_COLOURS)} {rng.choice(_GOODS)}",
+            "price": price(rng.randrange(500, 90_000)),
+            "weight_kg": round(rng.random() * 20, 2),
+            "tags": rng.sample(_COLOURS, 2),
+            "active": rng.random() < 0.95,
+            "updated_at": now - rng.randrange(400) * _DAY,
+        }
+
+
+def _orders(rng: random.Random, now: datetime) -> Iterator[Document]:
+    for n in range(ORDERS):
+        quantity, cents = rng.randrange(1, 5), rng.randrange(500, 90_000)
+        yield {
+            "_id": object_id(1, n),
+            "number": n,
+            "customer": rng.randrange(CUSTOMERS),
+            "status": _STATUSES[n % len(_STATUSES)] if n < ORDERS - 2_000 else "open",
+            "placed_at": now - timedelta(minutes=(ORDERS - n) * 7),
+            "lines": [
+                {"sku": f"SKU-{rng.randrange(PRODUCTS):05}", "quantity": quantity, "price": price(cents)}
+            ],
+            "total": price(quantity * cents),
+            "ship_to": {"city": rng.choice(_LAST), "country": "NL"},
+        }
+
+
+def _reviews(rng: random.Random, now: datetime) -> Iterator[Document]:
+    for n in range(REVIEWS):
+        yield {
+            "_id": object_id(2, n),
+            "sku": f"SKU-{rng.randrange(PRODUCTS):05}",
+            "customer": rng.randrange(CUSTOMERS),
+            "stars": rng.randrange(1, 6),
+            "text": _TEXT * rng.randrange(1, 4),
+            "at": now - rng.randrange(400) * _DAY,
+        }
+
+
+def _carts(rng: random.Random, now: datetime) -> Iterator[Document]:
+    for n in range(CARTS):
+        yield {
+            "_id": object_id(3, n),
+            "customer": rng.randrange(CUSTOMERS),
+            "skus": [f"SKU-{rng.randrange(PRODUCTS):05}" for _ in range(rng.randrange(1, 4))],
+            "touched_at": now - timedelta(minutes=rng.randrange(600)),
+        }
+
+
+def _customers(rng: random.Random, now: datetime) -> Iterator[Document]:
+    for n in range(CUSTOMERS):
+        first, last = rng.choice(_FIRST), rng.choice(_LAST)
+        yield {
+            "_id": n,
+            "name": {"first": first, "last": last},
+            "email": f"customer{n}@example.com",
+            "points": rng.randrange(10_000),
+            "newsletter": rng.random() < 0.3,
+            "since": now - rng.randrange(2_000) * _DAY,
+        }
+
+
+def _tickets(rng: random.Random, now: datetime) -> Iterator[Document]:
+    for n in range(TICKETS):
+        yield {
+            "_id": object_id(4, n),
+            "customer": rng.randrange(CUSTOMERS),
+            "topic": rng.choice(_TOPICS),
+            "state": "closed" if n < TICKETS - 500 else "open",
+            "opened_at": now - rng.randrange(400) * _DAY,
+            "messages": [{"from": "customer", "text": _TEXT}],
+        }
+
+
+def _stock(rng: random.Random, _now: datetime) -> Iterator[Document]:
+    for n in range(PRODUCTS * len(SITES)):
+        site = SITES[n % len(SITES)]
+        yield {"_id": n, "sku": f"SKU-{n // len(SITES):05}", "site": site, "quantity": rng.randrange(50, 500)}
+
+
+def _movements(rng: random.Random, now: datetime) -> Iterator[Document]:
+    for n in range(MOVEMENTS):
+        yield {
+            "_id": object_id(5, n),
+            "sku": f"SKU-{rng.randrange(PRODUCTS):05}",
+            "site": rng.choice(SITES),
+            "delta": rng.randrange(-5, 50),
+            "at": now - timedelta(minutes=(MOVEMENTS - n) * 9),
+        }
+
+
+_TICKET_SCHEMA = {
+    "$jsonSchema": {
+        "bsonType": "object",
+        "required": ["customer", "state"],
+        "properties": {"state": {"enum": ["open", "waiting", "closed"]}},
+    }
+}
+
+COLLECTIONS = (
+    Collection(
+        "shop",
+        "orders",
+        _orders,
+        (
+            IndexModel([("number", ASCENDING)], unique=True),
+            IndexModel([("customer", ASCENDING), ("placed_at", DESCENDING)]),
+        ),
+    ),
+    Collection("shop", "products", _products, (IndexModel([("sku", ASCENDING)], unique=True),)),
+    Collection("shop", "reviews", _reviews, (IndexModel([("sku", ASCENDING), ("stars", DESCENDING)]),)),
+    Collection(
+        "shop",
+        "carts",
+        _carts,
+        (IndexModel([("touched_at", ASCENDING)], expireAfterSeconds=int((30 * _DAY).total_seconds())),),
+    ),
+    Collection(
+        "crm",
+        "customers",
+        _customers,
+        (
+            IndexModel([("email", ASCENDING)], unique=True),
+            IndexModel([("name.last", ASCENDING), ("name.first", ASCENDING)]),
+        ),
+    ),
+    Collection(
+        "crm",
+        "tickets",
+        _tickets,
+        (
+            IndexModel(
+                [("customer", ASCENDING)], partialFilterExpression={"state": "open"}, name="open_by_customer"
+            ),
+        ),
+        {"validator": _TICKET_SCHEMA, "validationAction": "error"},
+    ),
+    Collection(
+        "warehouse", "stock", _stock, (IndexModel([("sku", ASCENDING), ("site", ASCENDING)], unique=True),)
+    ),
+    Collection("warehouse", "movements", _movements, (IndexModel([("sku", ASCENDING), ("at", DESCENDING)]),)),
+)
+
+VIEWS: tuple[tuple[str, str, str, list[Document]], ...] = (
+    (
+        "shop",
+        "open_orders",
+        "orders",
+        [{"$match": {"status": "open"}}, {"$project": {"number": 1, "customer": 1, "total": 1}}],
+    ),
+)
+"""Database, name, source, pipeline."""
+
+
+def generate(now: datetime, seed: int = SEED) -> dict[str, list[RawBSONDocument]]:
+    """All documents by namespace, encoded; the same for the same seed and time.
+
+    Args:
+        now: Dates lie before it, so that TTL expires nothing soon.
+    """
+    made = {}
+    for number, collection in enumerate(COLLECTIONS):
+        rng = random.Random(seed + number)
+        made[collection.namespace] = [
+            RawBSONDocument(bson.encode(document)) for document in collection.documents(rng, now)
+        ]
+    return made
+
+
+def load(client: Client, documents: dict[str, list[RawBSONDocument]]) -> int:
+    """Fills an empty deployment and waits until a majority has it.
+
+    Returns:
+        Number of documents.
+    """
+    with ThreadPoolExecutor(4, "load") as pool:
+        for done in [pool.submit(_load_one, client, c, documents[c.namespace]) for c in COLLECTIONS]:
+            done.result()
+    for database, name, source, pipeline in VIEWS:
+        client[database].command("create", name, viewOn=source, pipeline=pipeline)
+    last = client.get_database("shop", write_concern=WriteConcern("majority"))
+    last.products.update_one({"_id": 0}, {"$set": {"active": True, "featured": True}})
+    return sum(len(d) for d in documents.values())
+
+
+def _load_one(client: Client, collection: Collection, documents: list[RawBSONDocument]) -> None:
+    # The default would wait for a majority at each step; once at the end is enough.
+    database = client.get_database(collection.database, write_concern=WriteConcern(1))
+    database.create_collection(collection.name, check_exists=False, **(collection.options or {}))
+    target = database[collection.name]
+    if collection.indexes:
+        # On an empty collection there is nothing to scan and no round of votes.
+        target.create_indexes(list(collection.indexes))
+    target.insert_many(documents, ordered=False)
