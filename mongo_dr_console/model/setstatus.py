@@ -19,7 +19,8 @@ UNREACHABLE_STATE = "(not reachable/healthy)"
 
 _DATA_STATES = (PRIMARY, SECONDARY)
 _VOTING_STATES = (PRIMARY, SECONDARY, ARBITER, "RECOVERING", "ROLLBACK")
-_WRITE_BLOCK_ON = 2
+WRITE_BLOCK_ON = 2
+"""``repl.userWriteBlockMode`` of ``serverStatus`` while user writes are blocked (1: they are not)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def parse_set_status(
         committed=_position(optime.get("ts")),
         clock=now or hello.get("localTime"),
         server_version=server_version,
-        write_blocked=None if write_block_mode in (None, 0) else write_block_mode == _WRITE_BLOCK_ON,
+        write_blocked=None if write_block_mode in (None, 0) else write_block_mode == WRITE_BLOCK_ON,
     )
 
 
