@@ -1,4 +1,4 @@
-"""What ``mdr doctor`` finds: each with the fix. Pure checks live here, asking lives in ``workers.examine``."""
+"""What ``mdr doctor`` finds, each with the fix. The checks are pure; ``workers.examine`` asks."""
 
 from __future__ import annotations
 
@@ -99,14 +99,14 @@ def clock_difference(seconds: float) -> Finding:
         level = Level.CRITICAL if abs(seconds) > _CLOCK_CRITICAL else Level.WARNING
     ahead = "ahead of" if seconds > 0 else "behind"
     if level is Level.FINE:
-        return fine(
-            "clock", "clock", f"This host's clock and the server's agree within {_CLOCK_WARNING:.0f}s."
-        )
+        text = f"This host's clock and the server's agree within {_CLOCK_WARNING:.0f}s."
+        return fine("clock", "clock", text)
     return Finding(
         level,
         "clock",
         "clock",
-        f"The server's clock is {duration(abs(seconds))} {ahead} this host's: ages and times like -10m are off.",
+        f"The server's clock is {duration(abs(seconds))} {ahead} this host's: "
+        "ages and times like -10m are off.",
         "Put both under NTP.",
     )
 

@@ -199,7 +199,8 @@ def _lock(client: Client) -> Iterator[Finding]:
     if lock is None:
         yield fine("lock", "lock", "No job holds the deployment's lock.")
         return
-    text = f"Job {lock.job} ({lock.kind}) of {lock.owner}, {lock.where}, heartbeat {duration(lock.age_seconds)} ago"
+    age = duration(lock.age_seconds)
+    text = f"Job {lock.job} ({lock.kind}) of {lock.owner}, {lock.where}, heartbeat {age} ago"
     if lock.fresh:
         yield fine("lock", "lock", f"{text}.")
     else:
