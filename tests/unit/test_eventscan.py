@@ -1,0 +1,341 @@
+"""Events: what is one, where it begins and ends, and which operations are its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from entrykit import START, Oplog, Recorded
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.eventscan import GAP_SECONDS, Filter, changed_fields, selects
+from mongo_dr_console.model.oplogentry import Operation, TransactionAssembler, raw_entry
+from mongo_dr_console.model.position import Position
+from mongo_dr_console.stream.finder import find_events
+
+ALICE, BOB = b"a" * 16, b"b" * 16
+
+
+@pytest.fixture
+def oplog() -> Oplog:
+    log = Oplog()
+    log.insert("shop.orders", 0)
+    return log
+
+
+def found(oplog: Oplog, **wanted: object) -> list[Event]:
+    return find_events(Recorded(oplog), wanted=Filter(**wanted))  # type: ignore[arg-type]
+
+
+def operations(oplog: Oplog) -> list[Operation]:
+    assembler = TransactionAssembler()
+    return [o for raw in oplog.entries for o in assembler.feed(raw_entry(raw))]
+
+
+def own(oplog: Oplog, event: Event) -> list[Operation]:
+    return [o for o in operations(oplog) if selects(event.selector, o)]
+
+
+# Commands
+
+
+def test_a_drop_has_its_position_and_what_it_destroyed(oplog: Oplog) -> None:
+    before = oplog.insert("shop.orders", 1)
+    position = oplog.drop("shop.orders", 40_000)
+    oplog.insert("shop.orders", 2)
+    (event,) = found(oplog)
+    assert (event.kind, event.namespace, event.documents) == ("drop", "shop.orders", 40_000)
+    assert (event.position, event.last, event.before) == (position, position, before)
+    assert [o.command for o in own(oplog, event)] == ["drop"]
+
+
+def test_a_dropped_database_is_one_event_from_its_first_drop(oplog: Oplog) -> None:
+    before = oplog.insert("shop.orders", 1)
+    first = oplog.drop("shop.system.views", 2)
+    oplog.insert("crm.customers", 1)
+    oplog.drop("shop.orders", 30)
+    oplog.drop("crm.old", 1)
+    oplog.drop("shop.carts", 12)
+    oplog.wait(0.2)
+    oplog.delete("crm.customers", 1)
+    last = oplog.command("shop", {"dropDatabase": 1})
+    events = {e.kind: e for e in found(oplog)}
+    event = events["drop-database"]
+    assert (event.namespace, event.documents, event.operations) == ("shop", 42, 4)
+    assert (event.position, event.last, event.before) == (first, last, before)
+    assert [o.position for o in own(oplog, event)] == [
+        p
+        for p in oplog.positions
+        if first <= p <= last and p not in (first_of(oplog, "crm.old"), *crud(oplog))
+    ]
+    assert events["drop"].namespace == "crm.old"
+    assert len(events) == 2
+
+
+def first_of(oplog: Oplog, namespace: str) -> Position:
+    collection = namespace.partition(".")[2]
+    return next(o.position for o in operations(oplog) if o.op == "c" and o.document.get("drop") == collection)
+
+
+def crud(oplog: Oplog) -> list[Position]:
+    return [o.position for o in operations(oplog) if o.op != "c"]
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda log: log.command("shop", {"create": "orders"}),
+        lambda log: log.wait(60),
+        lambda log: log.command("shop", {"renameCollection": "shop.a", "to": "shop.b"}),
+    ],
+)
+def test_an_earlier_drop_is_an_event_of_its_own(oplog: Oplog, between: Callable[[Oplog], object]) -> None:
+    oplog.drop("shop.orders", 30)
+    between(oplog)
+    first = oplog.drop("shop.carts", 5)
+    oplog.command("shop", {"dropDatabase": 1})
+    drop, database = found(oplog)
+    assert (drop.kind, drop.namespace, drop.documents) == ("drop", "shop.orders", 30)
+    assert (database.kind, database.position, database.documents) == ("drop-database", first, 5)
+
+
+def test_a_rename_over_an_existing_collection_destroys_that(oplog: Oplog) -> None:
+    oplog.command("shop", {"renameCollection": "shop.a", "to": "shop.b"})
+    over = {"renameCollection": "shop.new", "to": "shop.orders", "dropTarget": True}
+    position = oplog.command("shop", over, o2={"numRecords": 17})
+    (event,) = found(oplog)
+    assert (event.kind, event.namespace, event.documents) == ("rename-over", "shop.orders", 17)
+    assert event.position == position
+    assert [o.command for o in own(oplog, event)] == ["renameCollection"]
+
+
+def test_a_dropped_time_series_has_the_name_that_people_know(oplog: Oplog) -> None:
+    oplog.delete("shop.system.views", "shop.weather")
+    oplog.drop("shop.system.buckets.weather", 3)
+    (event,) = found(oplog)
+    assert event.namespace == "shop.weather"
+    assert len(own(oplog, event)) == 1
+
+
+def test_what_is_nobodys_mistake_is_left_out(oplog: Oplog) -> None:
+    for name in (
+        "shop.tmp.agg_out.12ab",
+        "shop.tmpXy12z.renameCollection",
+        "shop.mdr_0a1b2c3d_1",
+        "shop.mdr_aside_0a1b2c3d_1",
+        "mongo_dr.locks",
+        "config.cache",
+        "shop.system.views",
+    ):
+        oplog.drop(name)
+    cut_over = {"renameCollection": "shop.mdr_0a1b2c3d_1", "to": "shop.orders", "dropTarget": True}
+    oplog.command("shop", cut_over)
+    oplog.command("mongo_dr", {"dropDatabase": 1})
+    for n in range(200):
+        oplog.delete("config.transactions", n)
+        oplog.delete("shop.mdr_0a1b2c3d_2", n)
+    assert found(oplog) == []
+
+
+def test_patterns_and_ignored_globs(oplog: Oplog) -> None:
+    oplog.drop("shop.orders")
+    oplog.drop("tmp_a.b")
+    oplog.wait(30)
+    oplog.drop("crm.a")
+    oplog.drop("crm.b")
+    oplog.command("crm", {"dropDatabase": 1})
+    names = lambda **w: [e.namespace for e in found(oplog, **w)]  # noqa: E731
+    assert names() == ["shop.orders", "tmp_a.b", "crm"]
+    assert names(ignored=("tmp_*.*",)) == ["shop.orders", "crm"]
+    assert names(ignored=("crm.a",)) == ["shop.orders", "tmp_a.b", "crm"]
+    assert names(ignored=("crm",)) == ["shop.orders", "tmp_a.b"]
+    assert names(patterns=("shop",)) == ["shop.orders"]
+    assert names(patterns=("crm.b",)) == ["crm"]
+
+
+# Masses
+
+
+def test_a_mass_delete_is_found_between_the_deletes_of_others(oplog: Oplog) -> None:
+    for n in range(20):
+        oplog.delete("shop.orders", f"cart-{n}", session=ALICE)
+        oplog.wait(0.3)
+    before = oplog.delete("shop.orders", "neighbour", session=ALICE)
+    mass = []
+    for n in range(500):
+        mass.append(oplog.delete("shop.orders", n))
+        if n % 50 == 0:
+            oplog.delete("shop.orders", f"mine-{n}", session=ALICE)
+            oplog.delete("shop.carts", n)
+        oplog.wait(0.001)
+    oplog.delete("shop.orders", "neighbour", session=ALICE)
+    (event,) = found(oplog)
+    assert (event.kind, event.namespace, event.documents) == ("mass-delete", "shop.orders", 500)
+    assert (event.position, event.last, event.before) == (mass[0], mass[-1], before)
+    assert [o.position for o in own(oplog, event)] == mass
+
+
+def test_a_mass_update_takes_the_documents_that_had_one_value_already(oplog: Oplog) -> None:
+    for n in range(5):
+        oplog.update("shop.orders", n, {"u": {"status": "paid"}}, session=ALICE)
+    whole, part = {"u": {"status": "x", "total": 0}}, {"u": {"status": "x"}}
+    mass = [oplog.update("shop.orders", n, part if n % 10 == 0 else whole) for n in range(300)]
+    oplog.update("shop.orders", 1, {"u": {"note": "unrelated"}})
+    oplog.update("shop.orders", 1, {"u": {"status": "paid"}}, session=ALICE)
+    (event,) = found(oplog)
+    assert (event.kind, event.documents) == ("mass-update", 300)
+    assert event.selector.fields == ("status", "total")
+    assert [o.position for o in own(oplog, event)] == mass
+
+
+def test_two_statements_that_change_other_fields_are_two_events(oplog: Oplog) -> None:
+    for n in range(200):
+        oplog.update("shop.orders", n, {"u": {"a": 1}})
+        oplog.update("shop.orders", n, {"u": {"b": 1}})
+    first, second = found(oplog)
+    assert {first.selector.fields, second.selector.fields} == {("a",), ("b",)}
+    assert len(own(oplog, first)) == len(own(oplog, second)) == 200
+
+
+def test_replaced_documents_are_a_mass_of_their_own(oplog: Oplog) -> None:
+    for n in range(150):
+        oplog.put("u", "shop.orders", {"_id": n, "x": 1}, o2={"_id": n}, session=ALICE)
+        oplog.update("shop.orders", n, {"u": {"x": 1}}, session=ALICE)
+    events = found(oplog)
+    assert sorted(e.selector.fields for e in events) == [(), ("x",)]
+    assert [len(own(oplog, e)) for e in events] == [150, 150]
+
+
+def test_a_mass_in_a_transaction_is_at_its_commit(oplog: Oplog) -> None:
+    before = oplog.insert("shop.orders", 1)
+    position = oplog.transaction(ALICE, [("d", "shop.orders", {"_id": n}) for n in range(120)])
+    (event,) = found(oplog)
+    assert (event.position, event.last, event.before) == (position, position, before)
+    assert event.documents == len(own(oplog, event)) == 120
+    assert event.selector.session == ALICE.hex()
+
+
+def test_a_steady_workload_is_no_event(oplog: Oplog) -> None:
+    for n in range(2_000):
+        oplog.delete("shop.carts", n, session=ALICE)
+        oplog.update("shop.orders", n, {"u": {"status": "paid"}}, session=ALICE)
+        oplog.update("shop.orders", n, {"u": {"status": "paid"}})
+        oplog.wait(0.1)
+    assert found(oplog) == []
+
+
+def test_a_trickle_of_the_same_kind_is_not_drawn_into_the_mass(oplog: Oplog) -> None:
+    for n in range(300):
+        oplog.delete("shop.orders", f"early-{n}")
+        oplog.wait(0.5)
+    mass = [oplog.delete("shop.orders", n) for n in range(200)]
+    for n in range(300):
+        oplog.wait(0.5)
+        oplog.delete("shop.orders", f"late-{n}")
+    (event,) = found(oplog)
+    assert mass[0].t - event.position.t <= GAP_SECONDS + 1
+    assert event.last.t - mass[-1].t <= GAP_SECONDS + 2
+    assert 200 <= event.operations <= 215
+    assert event.operations == len(own(oplog, event))
+
+
+def test_a_pause_within_a_mass_does_not_cut_it(oplog: Oplog) -> None:
+    for pause in (1.5, 1.9, 0):
+        for n in range(60):
+            oplog.delete("shop.orders", n)
+        oplog.wait(pause)
+    (event,) = found(oplog)
+    assert event.documents == 180
+
+
+def test_the_minimum_can_be_set(oplog: Oplog) -> None:
+    for n in range(60):
+        oplog.delete("shop.orders", n)
+    assert found(oplog) == []
+    assert len(found(oplog, minimum=50)) == 1
+    assert found(oplog, minimum=61) == []
+
+
+def test_an_event_is_the_same_wherever_the_scan_begins(oplog: Oplog) -> None:
+    for n in range(3_000):
+        oplog.delete("shop.orders", n)
+        oplog.wait(0.04)
+    oplog.wait(600)
+    oplog.drop("shop.carts")
+    both = find_events(Recorded(oplog))
+    assert len(both) == 2
+    source = Recorded(oplog)
+    for since in (both[0].position, oplog.positions[2_000], both[0].last):
+        assert find_events(source, since=since) == both
+        assert find_events(source, since=since, until=since) == both[:1]
+    assert find_events(source, since=both[1].position) == both[1:]
+    assert find_events(source, until=Position(START - 1, 0)) == []
+
+
+def test_an_event_at_the_very_start_has_nothing_before_it() -> None:
+    oplog = Oplog()
+    oplog.drop("shop.orders")
+    (event,) = found(oplog)
+    assert event.before is None
+
+
+@pytest.mark.parametrize(
+    ("document", "fields"),
+    [
+        ({"$v": 2, "diff": {"u": {"b": 1}, "i": {"a": 1}, "d": {"c": False}}}, ("a", "b", "c")),
+        ({"$v": 2, "diff": {"ssub": {"u": {"k": 2}, "sdeep": {"d": {"x": False}}}}}, ("sub.deep.x", "sub.k")),
+        ({"$v": 2, "diff": {"sarr": {"a": True, "u1": 7, "u2": 8}}}, ("arr.*",)),
+        ({"$v": 2, "diff": {"sarr": {"a": True, "l": 3, "s0": {"u": {"y": 1}}}}}, ("arr.*", "arr.*.y")),
+        ({"$v": 1, "$set": {"a.b": 1}, "$unset": {"c": True}}, ("a.b", "c")),
+        ({"_id": 1, "diff": {"u": {"a": 1}}}, ()),
+    ],
+)
+def test_changed_fields(document: dict[str, object], fields: tuple[str, ...]) -> None:
+    assert changed_fields(document) == fields
+
+
+deeds = st.lists(
+    st.tuples(
+        st.sampled_from(["mass-d", "mass-u", "d", "u", "i", "drop", "wait", "txn"]),
+        st.sampled_from(["shop.a", "shop.b", "crm.a"]),
+        st.sampled_from([None, ALICE, BOB]),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(deeds)
+def test_an_events_own_operations_are_those_it_counts(steps: list[tuple[str, str, bytes | None]]) -> None:
+    oplog = Oplog()
+    for what, namespace, session in steps:
+        match what:
+            case "mass-d":
+                for n in range(110):
+                    oplog.delete(namespace, n, session)
+            case "mass-u":
+                for n in range(130):
+                    oplog.update(namespace, n, {"u": {"x": 1, "y": 1} if n % 3 else {"x": 1}}, session)
+            case "d":
+                oplog.delete(namespace, 0, session)
+            case "u":
+                oplog.update(namespace, 0, {"u": {"x": 1}}, session)
+            case "i":
+                oplog.insert(namespace, 0, session)
+            case "drop":
+                oplog.drop(namespace, 3)
+            case "txn":
+                oplog.transaction(session or ALICE, [("d", namespace, {"_id": n}) for n in range(105)])
+        oplog.wait(1.5 if what == "wait" else 0.01)
+    events = found(oplog)
+    assert len({e.id for e in events}) == len(events)
+    masses = sum(1 for what, _, _ in steps if what.startswith("mass"))
+    assert masses == 0 or events
+    for event in events:
+        mine = own(oplog, event)
+        assert len(mine) == event.operations
+        assert (mine[0].position, mine[-1].position) == (event.position, event.last)
+    for operation in operations(oplog):
+        assert sum(selects(e.selector, operation) for e in events) <= 1
