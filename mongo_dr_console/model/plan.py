@@ -113,6 +113,7 @@ class Plan(_Part):
     first_not_applied: Neighbour | None
     skipped: list[Event]
     namespaces: list[PlannedNamespace]
+    scope: list[str]
     tracked: list[str]
     kept: list[str]
     operations: int

@@ -185,8 +185,10 @@ class Follower:
                 last = raw
                 if self._keep(raw_entry(raw)):
                     kept.append(raw)
-            if kept:
-                self._sink.append(b"".join(kept))
+            # The last one always: from it a later run goes on, and proves that nothing is missing in between.
+            if not kept or kept[-1] is not last:
+                kept.append(last)
+            self._sink.append(b"".join(kept))
             self._sink.flush()
             with self._changed:
                 self._position = Position.of(raw_entry(last)["ts"])

@@ -38,7 +38,7 @@ class Placement:
     Args:
         database: Database of all the names.
         name: The name to be taken.
-        incoming: Hex UUID of the collection that is to have it.
+        incoming: Hex UUID of the collection that is to have it, None if none is to.
         outgoing: Hex UUID of the one that had it at the start, None if none had.
         aside: Name for the outgoing one.
         staging: The name under which the incoming one was made ready.
@@ -46,7 +46,7 @@ class Placement:
 
     database: str
     name: str
-    incoming: str
+    incoming: str | None
     outgoing: str | None
     aside: str
     staging: str = ""
@@ -212,6 +212,10 @@ def _outstanding(client: Client, placements: list[Placement], job: str) -> list[
     renames: list[_Rename] = []
     for number, placement in enumerate(placements, start=1):
         here = names[placement.database]
+        if placement.incoming is None:
+            if placement.outgoing is not None and here.get(placement.outgoing) == placement.name:
+                renames.append(_Rename(placement.database, placement.name, placement.aside))
+            continue
         source = here.get(placement.incoming)
         if source is None:
             raise Failed(

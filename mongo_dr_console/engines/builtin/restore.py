@@ -1,8 +1,8 @@
 """A restore by the builtin engine: load, replay, index, verify, cut over.
 
 All work happens in staging collections; nothing live is touched before the cut-over, except that in-place
-mode drops the live collections first, when the plan said so. Every step can be done again: what is confirmed is
-journalled, and a resumed job goes on from there.
+mode drops the live collections first, when the plan said so. Every step can be done again: what is confirmed
+is journalled, and a resumed job goes on from there.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ _CAUGHT_UP_OPERATIONS = 500
 class SnapshotSource(Protocol):
     """What a restore reads of its base snapshot."""
 
-    def staged_collections(self) -> list[tuple[SnapshotCollection, Callable[[], Iterator[bytes]], int]]:
+    def staged_collections(
+        self,
+    ) -> list[tuple[SnapshotCollection, Callable[[], Iterator[bytes]], int | None]]:
         """The ordinary collections in a fixed order, each with its data (chunks) and its documents."""
         ...
 
@@ -152,6 +154,12 @@ class BuiltinRestore:
         self._persist(self._clean_up)
         return self._result()
 
+    def abandon(self) -> None:
+        """Removes what was staged, when nothing of it can be used; a resumed job starts over."""
+        if self.state.placements is None:
+            self._clean_up()
+            self._note(Checkpoint("reset"))
+
     # Steps
 
     def _prepare(self) -> None:
@@ -193,7 +201,7 @@ class BuiltinRestore:
     def _load(self) -> None:
         collections = self.request.snapshot.staged_collections()
         wanted = [c for c in collections if self._tracked(c[0].namespace)]
-        total = sum(documents for _, _, documents in wanted)
+        total = sum(documents or 0 for _, _, documents in wanted)
         self.report(StepStarted("load", total, "documents"))
         done = size = 0
         for staged, (collection, data, documents) in zip(self.run.timeline.all, wanted, strict=False):
@@ -210,7 +218,7 @@ class BuiltinRestore:
                 self.report(
                     StepProgress("load", done + loaded, total, "documents", size, str(collection.namespace))
                 )
-            if loaded != documents:
+            if documents is not None and loaded != documents:
                 raise Failed(
                     "snapshot-incomplete",
                     f"The snapshot has {loaded} documents of {collection.namespace}, its manifest says "
@@ -320,7 +328,7 @@ class BuiltinRestore:
         """Removes the staging collections that stand for nothing (any more)."""
         ours = re.compile(rf"mdr_{self.request.job}_\d+")
         placed = {p["incoming"] for p in (self.state.placed or {}).get("placements", [])}
-        for database in {s.database for s in self.run.timeline.all}:
+        for database in {Namespace.parse(n.target).database for n in self.request.plan.namespaces}:
             for uuid, name in names_by_uuid(self.client, database).items():
                 if ours.fullmatch(name) and uuid not in placed:
                     self.client[database].drop_collection(name)
@@ -375,7 +383,7 @@ class BuiltinRestore:
         return frozenset(Namespace.parse(text) for text in self.request.plan.tracked)
 
     def _wanted(self, namespace: Namespace) -> bool:
-        return Patterns(self.request.plan.intent.namespaces).match(namespace)
+        return Patterns(tuple(self.request.plan.scope)).match(namespace)
 
     def _tracked(self, namespace: Namespace) -> bool:
         return self._wanted(namespace) or namespace in self._closure

@@ -57,6 +57,9 @@ class RestoreState:
                 self.sent = _latest(self.sent, _position(facts.get("sending")))
             case "baseline":
                 self.baseline = {int(number): int(count) for number, count in facts["documents"].items()}
+            case "reset":
+                self.loaded, self.baseline, self.confirmed, self.sent = {}, None, None, None
+                self.indexed = False
             case "indexing":
                 self.indexed = True
             case "unindexed":

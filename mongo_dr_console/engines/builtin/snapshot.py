@@ -1,0 +1,63 @@
+"""A stored snapshot as a restore reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import bson
+from bson.raw_bson import RawBSONDocument
+
+from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.namespace import Namespace, is_restorable
+from mongo_dr_console.model.timeline import SnapshotCollection
+from mongo_dr_console.stores.snapshot_reader import SnapshotReader, StoredCollection
+
+StagedCollections = list[tuple[SnapshotCollection, Callable[[], Iterator[bytes]], int | None]]
+
+
+@dataclass(slots=True)
+class StoredSnapshot:
+    """Reads the collections' descriptions once; data and oplog each time they are asked for."""
+
+    reader: SnapshotReader
+    _collections: StagedCollections | None = field(default=None)
+
+    def staged_collections(self) -> StagedCollections:
+        """The ordinary collections, sorted by name."""
+        if self._collections is None:
+            self._collections = [self._staged(c) for c in self._wanted("collection")]
+        return self._collections
+
+    def views(self) -> dict[Namespace, RawBSONDocument]:
+        """The views' definitions, as ``system.views`` holds them."""
+        found = {}
+        for stored in self._wanted("view"):
+            fields = {"_id": str(stored.namespace), **stored.option_values}
+            found[stored.namespace] = RawBSONDocument(bson.encode(fields), rawbson.RAW)
+        return found
+
+    def unsupported(self) -> list[Namespace]:
+        """What this engine cannot restore: time series."""
+        return [c.namespace for c in self._wanted("timeseries")]
+
+    def oplog(self) -> Iterator[bytes]:
+        return self.reader.oplog()
+
+    def sizes(self) -> dict[Namespace, tuple[int | None, int | None]]:
+        """Documents and bytes (uncompressed BSON), None where only a manifest would know."""
+        return {c.namespace: (c.documents, c.bytes) for c in self._wanted("collection")}
+
+    def _wanted(self, kind: str) -> list[StoredCollection]:
+        return [c for c in self.reader.collections if c.kind == kind and is_restorable(c.namespace)]
+
+    def _staged(
+        self, stored: StoredCollection
+    ) -> tuple[SnapshotCollection, Callable[[], Iterator[bytes]], int | None]:
+        collection = SnapshotCollection(
+            namespace=stored.namespace,
+            options=stored.option_values,
+            indexes=tuple(stored.index_values),
+            uuid=stored.uuid,
+        )
+        return collection, lambda: self.reader.documents(stored), stored.documents

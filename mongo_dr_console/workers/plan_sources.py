@@ -1,0 +1,79 @@
+"""The deployments that a plan is about, and what is gathered while it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mongo_dr_console.config import Profile
+from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.identity import Identity
+from mongo_dr_console.model.plan import Hazard, Intent
+from mongo_dr_console.model.trouble import Trouble, Unreachable
+from mongo_dr_console.mongo.client import Client, connect
+from mongo_dr_console.mongo.identity import read_identity
+
+
+@dataclass(slots=True)
+class Deployments:
+    """The deployment that the oplog comes from (None where it does not answer), and the one written to."""
+
+    source: Client | None
+    source_identity: Identity | None
+    source_trouble: Trouble | None
+    target: Client
+    target_identity: Identity
+    target_name: str
+    target_profile: Profile
+
+    @property
+    def same(self) -> bool:
+        return self.source_identity is not None and self.source_identity.same_deployment(self.target_identity)
+
+
+@dataclass(slots=True)
+class Look:
+    """What was found while planning, piece by piece. ``by_event``: the limit was given as an event."""
+
+    intent: Intent
+    now: datetime
+    by_event: bool = False
+    events: list[Event] | None = None
+    skipped: list[Event] = field(default_factory=list)
+    hazards: list[Hazard] = field(default_factory=list)
+
+
+def open_deployments(name: str, profile: Profile, to: tuple[str, Profile] | None) -> Deployments:
+    """Connects. The source may be down when another deployment is written to.
+
+    Raises:
+        Unreachable, Refused: The deployment that is to be written to does not answer or is no replica set.
+    """
+    source: Client | None = None
+    identity: Identity | None = None
+    trouble: Trouble | None = None
+    try:
+        source = connect(profile.connection_uri())
+        identity = read_identity(source, profile.environment)
+    except Trouble as error:
+        if to is None:
+            raise
+        source, trouble = None, error
+    if to is None:
+        assert source is not None and identity is not None
+        return Deployments(source, identity, None, source, identity, name, profile)
+    target_name, target_profile = to
+    target = connect(target_profile.connection_uri())
+    target_identity = read_identity(target, target_profile.environment)
+    return Deployments(source, identity, trouble, target, target_identity, target_name, target_profile)
+
+
+def source(deployments: Deployments) -> Client:
+    if deployments.source is None:
+        why = deployments.source_trouble
+        raise Unreachable(
+            "source-unreachable",
+            f"The deployment whose oplog is needed does not answer: {why.message if why else 'unknown'}",
+            "Restore a snapshot as it is (without --before, --through and --skip).",
+        )
+    return deployments.source

@@ -1,0 +1,222 @@
+"""What a restore does to each namespace of the deployment that is written to, and what to beware of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import PyMongoError
+
+from mongo_dr_console.engines.builtin.snapshot import StoredSnapshot
+from mongo_dr_console.engines.builtin.views import live_definition, normal_definition
+from mongo_dr_console.model.namespace import Namespace, Patterns, Renames, is_staging
+from mongo_dr_console.model.plan import Hazard, Intent, PlannedNamespace
+from mongo_dr_console.model.position import Limit
+from mongo_dr_console.model.trouble import Refused, WrongUse
+from mongo_dr_console.mongo.client import Client
+from mongo_dr_console.mongo.collections import list_collections
+from mongo_dr_console.workers.plan_range import Counts
+from mongo_dr_console.workers.plan_sources import Deployments, Look
+
+
+def _target_of(intent: Intent, source: Namespace, limit: Limit, same: bool) -> Namespace:
+    renamed = Renames.parse(intent.renames).apply(source)
+    if intent.mode == "beside" and renamed == source and same:
+        stamp = limit.position.time.strftime("%Y%m%d_%H%M%S")
+        return Namespace(source.database, f"{source.collection}_{stamp}")
+    return renamed
+
+
+def planned_namespaces(
+    look: Look,
+    deployments: Deployments,
+    snapshot: StoredSnapshot,
+    placed: dict[Namespace, Any],
+    views: dict[Namespace, RawBSONDocument],
+    counts: Counts,
+    limit: Limit,
+) -> list[PlannedNamespace]:
+    sizes = snapshot.sizes()
+    live = _Live(deployments.target)
+    planned = []
+    for source in placed:
+        target = _target_of(look.intent, source, limit, deployments.same)
+        documents, size = sizes.get(source, (0, 0))
+        if documents is not None:
+            documents = max(0, documents + counts.gained(str(source)))
+        planned.append(_planned(look.intent, live, source, target, documents, size))
+    planned += [_planned_view(look.intent, live, n, v, limit, deployments) for n, v in sorted(views.items())]
+    _check_targets(planned)
+    return planned
+
+
+class _Live:
+    """The live collections of the deployment that is written to, listed once per database."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+        self._listed: dict[str, dict[str, Any]] = {}
+
+    def of(self, namespace: Namespace) -> Any:
+        if namespace.database not in self._listed:
+            found = list_collections(self.client, namespace.database, indexes=False)
+            self._listed[namespace.database] = {c.name: c for c in found}
+        return self._listed[namespace.database].get(namespace.collection)
+
+    def documents(self, namespace: Namespace) -> int:
+        return self.client[namespace.database][namespace.collection].estimated_document_count()
+
+
+def _planned(
+    intent: Intent,
+    live: _Live,
+    source: Namespace,
+    target: Namespace,
+    documents: int | None,
+    size: int | None,
+) -> PlannedNamespace:
+    there = live.of(target)
+    if there is not None and there.kind != "collection":
+        raise Refused(
+            "target-not-a-collection",
+            f"{target} is a {there.kind} now, so no collection can be put there. Nothing was changed.",
+            "Remove it, or restore beside it: --mode beside",
+        )
+    if there is not None and intent.mode == "beside":
+        raise Refused(
+            "target-exists",
+            f"{target} is there already, and beside replaces nothing. Nothing was changed.",
+            "Give another name: --map FROM=TO",
+        )
+    now = live.documents(target) if there is not None else None
+    if there is None:
+        effect = "created"
+    elif intent.mode == "in-place":
+        effect = f"DROPPED ({now} documents), then restored; a safety snapshot is taken first"
+    else:
+        effect = f"replaced; the live one ({now} documents) is kept aside until accept"
+    return PlannedNamespace(
+        source=str(source),
+        target=str(target),
+        mode=intent.mode,
+        documents=documents,
+        bytes=size,
+        effect=effect,
+        live_uuid=there.uuid if there is not None else None,
+        live_documents=now,
+    )
+
+
+def _planned_view(
+    intent: Intent,
+    live: _Live,
+    source: Namespace,
+    definition: RawBSONDocument,
+    limit: Limit,
+    deployments: Deployments,
+) -> PlannedNamespace:
+    target = _target_of(intent, source, limit, deployments.same)
+    there = live.of(target)
+    if there is not None and there.kind != "view":
+        raise Refused(
+            "target-not-a-view",
+            f"{target} is a {there.kind} now, so the view cannot be put there. Nothing was changed.",
+            "Leave the view out with --ns, or restore beside: --mode beside",
+        )
+    effect = "created"
+    if there is not None:
+        now = live_definition(live.client, target)
+        same = now is not None and now.raw == normal_definition(definition).raw
+        effect = "as it is" if same else "its definition is replaced"
+    return PlannedNamespace(
+        source=str(source),
+        target=str(target),
+        kind="view",
+        mode=intent.mode,
+        documents=None,
+        bytes=None,
+        effect=effect,
+    )
+
+
+def _check_targets(planned: list[PlannedNamespace]) -> None:
+    seen: set[str] = set()
+    for one in planned:
+        if one.target in seen:
+            raise WrongUse("target-twice", f"Two namespaces would become {one.target}.", "Correct --map.")
+        seen.add(one.target)
+        if len(one.target.encode()) > 255:
+            raise WrongUse("target-too-long", f"{one.target} is longer than 255 bytes.", "Give --map.")
+
+
+def kept_collections(
+    deployments: Deployments, patterns: Patterns, planned: list[PlannedNamespace]
+) -> list[str]:
+    """Live collections in the scope that the restore does not have: they stay as they are."""
+    targets = {n.target for n in planned}
+    live = _Live(deployments.target)
+    kept = []
+    for database in sorted({n.target.partition(".")[0] for n in planned}):
+        live.of(Namespace(database, "-"))
+        for collection in live._listed[database].values():
+            namespace = Namespace(database, collection.name)
+            ours = is_staging(collection.name)
+            if patterns.match(namespace) and str(namespace) not in targets and not ours:
+                kept.append(str(namespace))
+    return kept
+
+
+def add_hazards(
+    look: Look,
+    deployments: Deployments,
+    snapshot: StoredSnapshot,
+    patterns: Patterns,
+    planned: list[PlannedNamespace],
+    later: Counts,
+    follow: bool,
+) -> None:
+    def add(severity: Any, code: str, text: str) -> None:
+        look.hazards.append(Hazard(severity=severity, code=code, text=text))
+
+    for namespace in snapshot.unsupported():
+        if patterns.match(namespace):
+            add(
+                "danger",
+                "time-series",
+                f"{namespace} is a time series, which this engine does not restore yet",
+            )
+    if any(n.mode == "in-place" and n.live_uuid for n in planned):
+        add(
+            "danger",
+            "in-place",
+            "the live collections are dropped before they are restored; there is no undo",
+        )
+    writes = later.within(n.target for n in planned if n.live_uuid)
+    if writes and not follow and look.intent.mode in ("swap", "in-place"):
+        add(
+            "warning",
+            "later-writes",
+            f"{writes} writes made after the limit will not be in the restored "
+            "collections; leave the event out with --skip to keep later writes",
+        )
+    if look.by_event and not look.intent.namespaces:
+        add(
+            "warning",
+            "wide-scope",
+            "every collection goes back, not only what the event hit; --ns narrows it",
+        )
+    if not patterns.include:
+        add("info", "users", "users and roles are not restored")
+    _add_space_hazard(look, deployments, planned)
+
+
+def _add_space_hazard(look: Look, deployments: Deployments, planned: list[PlannedNamespace]) -> None:
+    needed = sum(n.bytes or 0 for n in planned)
+    try:
+        stats = deployments.target.admin.command("dbStats")
+        free = int(stats["fsTotalSize"]) - int(stats["fsUsedSize"])
+    except (PyMongoError, KeyError, ValueError):
+        return
+    if needed > free:
+        text = f"the restored collections need up to {needed:,} bytes beside the live ones; {free:,} are free"
+        look.hazards.append(Hazard(severity="danger", code="space", text=text))

@@ -1,0 +1,294 @@
+"""Making a plan: what is asked for, looked up in stores and deployment, put into one checked picture.
+
+Nothing is changed. The same intent makes the same hash for as long as identity, base, limit, events and the
+live collections are the same; that is how a plan is checked again right before the first write.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+from datetime import UTC, datetime
+
+from mongo_dr_console.config import Profile
+from mongo_dr_console.engines.builtin.replay_run import tracked_with
+from mongo_dr_console.engines.builtin.snapshot import StoredSnapshot
+from mongo_dr_console.model.estimate import Work, estimate
+from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.identity import Identity
+from mongo_dr_console.model.namespace import Namespace, Patterns, Renames, is_staging
+from mongo_dr_console.model.oplogentry import Operation
+from mongo_dr_console.model.plan import (
+    BaseSnapshot,
+    Intent,
+    Neighbour,
+    Plan,
+    PlanLimit,
+    PlannedNamespace,
+    confirmation,
+    plan_hash,
+)
+from mongo_dr_console.model.position import Bound, Limit, Position
+from mongo_dr_console.model.skip import SkipWatch
+from mongo_dr_console.model.timeline import Timeline, rename_closure
+from mongo_dr_console.model.trouble import Refused, Trouble, WrongUse
+from mongo_dr_console.model.when import (
+    event_by_id,
+    limit_before,
+    limit_through,
+    names_event,
+    parse_when,
+)
+from mongo_dr_console.mongo.oplog import majority_position
+from mongo_dr_console.stream.finder import find_events, neighbours
+from mongo_dr_console.stream.live import LiveOplog
+from mongo_dr_console.workers.plan_base import base_facts, check_reach, find_base, needs_oplog, window_of
+from mongo_dr_console.workers.plan_range import counted, definitions, renames_in
+from mongo_dr_console.workers.plan_sources import Deployments, Look, source
+from mongo_dr_console.workers.plan_targets import add_hazards, kept_collections, planned_namespaces
+
+
+def make_plan(name: str, profile: Profile, intent: Intent, deployments: Deployments) -> Plan:
+    """The plan for an intent.
+
+    Raises:
+        WrongUse: A time, event, namespace or snapshot that is none.
+        Refused: The limit cannot be reached, or the mode is not possible.
+    """
+    look = Look(intent, datetime.now(UTC), by_event=names_event(intent.before or ""))
+    look.skipped = [_event(look, deployments, wanted) for wanted in intent.skip]
+    asked, follow = _asked_limit(look, deployments)
+    reader, entry = find_base(profile, intent, deployments, asked, look)
+    limit = asked or Limit(window_of(reader).end, Bound.THROUGH)
+    look.intent = _settled(intent, entry.name, entry.store, asked)
+    base = base_facts(reader, entry)
+    check_reach(base, limit, deployments, look)
+    return _assemble(name, look, deployments, StoredSnapshot(reader), base, limit, follow)
+
+
+def _settled(intent: Intent, snapshot: str, store: str, asked: Limit | None) -> Intent:
+    """The intent in absolute terms: made again later, "ten minutes ago" must still mean the same."""
+    changes: dict[str, str] = {"snapshot": snapshot, "store": store}
+    if asked is not None and (intent.before or intent.through):
+        changes["before" if intent.before else "through"] = str(asked.position)
+    return intent.model_copy(update=changes)
+
+
+# What is asked for
+
+
+def _asked_limit(look: Look, deployments: Deployments) -> tuple[Limit | None, bool]:
+    """The limit that was asked for, and whether replay follows up to the cut-over itself."""
+    intent = look.intent
+    if intent.before and intent.through:
+        raise WrongUse("two-limits", "--before and --through were both given.", "Say one of them.")
+    text = intent.before or intent.through
+    if text is None:
+        if not intent.skip:
+            return None, False
+        follow = deployments.same and intent.mode in ("swap", "in-place") and not intent.renames
+        return Limit(_latest(deployments), Bound.THROUGH), follow
+    latest = _latest(deployments) if deployments.source is not None else None
+    when = parse_when(
+        text,
+        now=look.now,
+        latest=latest,
+        events=(lambda wanted: _event(look, deployments, wanted)) if names_event(text) else None,
+    )
+    limit = limit_before(when) if intent.before else limit_through(when)
+    return limit, False
+
+
+def _latest(deployments: Deployments) -> Position:
+    return majority_position(source(deployments))[0]
+
+
+def _event(look: Look, deployments: Deployments, wanted: str) -> Event:
+    if look.events is None:
+        look.events = find_events(LiveOplog(source(deployments)))
+    return event_by_id(look.events, wanted)
+
+
+# Putting it together
+
+
+def _assemble(
+    name: str,
+    look: Look,
+    deployments: Deployments,
+    snapshot: StoredSnapshot,
+    base: BaseSnapshot,
+    limit: Limit,
+    follow: bool,
+) -> Plan:
+    changes = list(definitions(deployments, snapshot, base, limit))
+    scope = list(look.intent.namespaces) or _scope_of(look.skipped)
+    patterns = Patterns(tuple(scope))
+    tracked = rename_closure(patterns.match, renames_in(changes))
+    timeline = _timeline(look, snapshot, base, changes, patterns, frozenset(tracked))
+    placed = timeline.placed(lambda n: patterns.match(n) and not is_staging(n.collection))
+    views = {n: v for n, v in timeline.views.items() if patterns.match(n)}
+    _check_scope(patterns, [*placed, *views], snapshot)
+    counts, later = counted(deployments, base, limit, look)
+    namespaces = planned_namespaces(look, deployments, snapshot, placed, views, counts, limit)
+    kept = kept_collections(deployments, patterns, namespaces)
+    add_hazards(look, deployments, snapshot, patterns, namespaces, later, follow)
+    plan_limit = PlanLimit(position=limit.position, bound=limit.bound, follow=follow)
+    last, first_not = _neighbours(deployments, base, limit)
+    operations = counts.total() + (window_of(snapshot.reader).operations)
+    rto = estimate(
+        Work(sum(n.documents or 0 for n in namespaces), sum(n.bytes or 0 for n in namespaces), operations)
+    )
+    destroyed = [n.target for n in namespaces if n.live_uuid and n.mode in ("swap", "in-place")]
+    skipped = [event.id for event in look.skipped]
+    return Plan(
+        id=secrets.token_hex(4),
+        hash=plan_hash(
+            identity=deployments.target_identity,
+            base=base,
+            limit=_hashed_limit(plan_limit),
+            skipped=skipped,
+            namespaces=namespaces,
+            intent=look.intent,
+        ),
+        confirm=confirmation(deployments.target_identity, destroyed, whole=not scope),
+        profile=name,
+        identity=deployments.target_identity,
+        source_identity=_source_identity(deployments, snapshot),
+        snapshot=base,
+        limit=plan_limit,
+        last_applied=last,
+        first_not_applied=None if follow else first_not,
+        skipped=look.skipped,
+        namespaces=namespaces,
+        scope=scope,
+        tracked=sorted(str(n) for n in tracked),
+        kept=kept,
+        operations=operations,
+        later_writes=0 if follow else later.within(n.target for n in namespaces),
+        lost_seconds=0.0 if follow else _lost_seconds(look, last, limit),
+        estimate_seconds=round(rto.seconds, 1),
+        estimate_basis=rto.basis,
+        hazards=look.hazards,
+        steps=_steps(namespaces, follow),
+        command=_command(name, look.intent),
+        intent=look.intent,
+    )
+
+
+def _hashed_limit(limit: PlanLimit) -> PlanLimit:
+    """Where replay follows to the cut-over, the position at planning time is not part of the agreement."""
+    return limit.model_copy(update={"position": Position(0, 0)}) if limit.follow else limit
+
+
+def _source_identity(deployments: Deployments, snapshot: StoredSnapshot) -> Identity:
+    if deployments.source_identity is not None:
+        return deployments.source_identity
+    manifest = snapshot.reader.manifest
+    return manifest.identity if manifest is not None else deployments.target_identity
+
+
+def _scope_of(skipped: list[Event]) -> list[str]:
+    """Without ``--ns``, leaving an event out restores what the event hit and nothing else."""
+    found: list[str] = []
+    for event in skipped:
+        if event.kind == "drop-database":
+            found.append(event.namespace.partition(".")[0])
+        else:
+            found += [n for n in event.selector.namespaces if not n.endswith(".$cmd")]
+    return sorted(set(found))
+
+
+def _timeline(
+    look: Look,
+    snapshot: StoredSnapshot,
+    base: BaseSnapshot,
+    changes: list[Operation],
+    patterns: Patterns,
+    closure: frozenset[Namespace],
+) -> Timeline:
+    """The timeline of the definitions alone: which collections and views there are at the limit."""
+    tracked = tracked_with(patterns.match, closure, set())
+    skips = SkipWatch([e.selector for e in look.skipped])
+    timeline = Timeline("0", tracked=tracked, renames=Renames(), window_end=base.end, skipped=skips.skips)
+    timeline.begin(
+        [c for c, _, _ in snapshot.staged_collections() if tracked(c.namespace)],
+        {n: v for n, v in snapshot.views().items() if tracked(n)},
+    )
+    try:
+        for operation in changes:
+            timeline.feed(operation)
+    except Trouble as trouble:
+        raise Refused(trouble.code, trouble.message, trouble.hint) from None
+    return timeline
+
+
+def _check_scope(patterns: Patterns, found: list[Namespace], snapshot: StoredSnapshot) -> None:
+    missing = patterns.unmatched([*found, *snapshot.unsupported()])
+    if missing:
+        raise WrongUse(
+            "namespace-unknown",
+            f"Nothing at that point matches {', '.join(missing)}.",
+            "See what the snapshot holds: mdr snapshots show",
+        )
+    if not found:
+        raise Refused("nothing-to-restore", "At that point there is nothing to restore. Nothing was changed.")
+
+
+def _neighbours(
+    deployments: Deployments, base: BaseSnapshot, limit: Limit
+) -> tuple[Neighbour | None, Neighbour | None]:
+    """The last operation that is applied, and the first that is not."""
+    if deployments.source is None or not needs_oplog(base, limit):
+        return Neighbour(position=base.end, text="the end of the snapshot"), None
+    before, after = neighbours(LiveOplog(deployments.source), limit)
+    return (
+        Neighbour(position=before[-1].position, text=before[-1].text) if before else None,
+        Neighbour(position=after[0].position, text=after[0].text) if after else None,
+    )
+
+
+def _lost_seconds(look: Look, last: Neighbour | None, limit: Limit) -> float:
+    end = last.position if last is not None else limit.position
+    return round(max(0.0, (look.now - end.time).total_seconds()), 1)
+
+
+def _steps(planned: list[PlannedNamespace], follow: bool) -> list[str]:
+    modes = {n.mode for n in planned}
+    steps = [
+        "check identity and plan again; take the deployment's lock",
+        "save and verify the oplog that is needed",
+    ]
+    if "in-place" in modes:
+        steps += ["take a safety snapshot", "drop the live collections"]
+    steps += [
+        "load the snapshot's documents into staging collections",
+        "replay the oplog" + (" and follow it" if follow else ""),
+        "build indexes",
+        "check documents, indexes and options",
+        "build TTL indexes",
+    ]
+    if "swap" in modes:
+        steps.append("cut over: the live collections are set aside, the restored ones take their names")
+    else:
+        steps.append("give the restored collections their names")
+    return [*steps, "put views in place", "report"]
+
+
+def _command(name: str, intent: Intent) -> str:
+    words = ["mdr", "--profile", name, "restore", "run"]
+    for option, value in (
+        ("--snapshot", intent.snapshot),
+        ("--store", intent.store),
+        ("--before", intent.before),
+        ("--through", intent.through),
+        ("--to", intent.to_profile),
+    ):
+        if value:
+            words += [option, value]
+    for option, values in (("--skip", intent.skip), ("--ns", intent.namespaces), ("--map", intent.renames)):
+        for value in values:
+            words += [option, value]
+    if intent.mode != "swap":
+        words += ["--mode", intent.mode]
+    return shlex.join(words)
