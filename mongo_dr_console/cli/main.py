@@ -6,7 +6,6 @@ import importlib
 import sys
 from typing import Annotated, Any
 
-import click
 import typer
 from pymongo.errors import PyMongoError
 
@@ -27,6 +26,10 @@ GROUPS = (
     "config",
 )
 """Modules of this package; each has ``register(app)``."""
+
+# Newer versions of typer carry click within themselves: these are the classes it raises, wherever they live.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+_ClickException: Any = typer.BadParameter.__mro__[2]
 
 _MONITORED = ("status", "doctor")
 _UNKNOWN = 3
@@ -75,14 +78,14 @@ def run(arguments: list[str] | None = None) -> None:
     try:
         code = _build().main(args=words, prog_name="mdr", standalone_mode=False)
         raise SystemExit(code if isinstance(code, int) else 0)
-    except click.exceptions.Abort:
+    except typer.Abort:
         raise SystemExit(int(ExitCode.INTERRUPTED)) from None
     except KeyboardInterrupt:
         raise SystemExit(int(ExitCode.INTERRUPTED)) from None
-    except click.UsageError as error:
+    except _UsageError as error:
         hint = f"See: {error.ctx.command_path} --help" if error.ctx else "See: mdr --help"
         fail(WrongUse("usage", error.format_message(), hint), as_json=as_json, exit_code=override)
-    except click.ClickException as error:
+    except _ClickException as error:
         fail(Failed("usage", error.format_message()), as_json=as_json, exit_code=override)
     except Trouble as trouble:
         fail(trouble, as_json=as_json, exit_code=override)
