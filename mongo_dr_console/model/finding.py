@@ -112,7 +112,7 @@ def clock_difference(seconds: float) -> Finding:
 
 
 def oplog_window(facts: OplogFacts, backup_seconds: float | None) -> Finding:
-    """The oplog must reach over a backup with room to spare: what is written meanwhile is copied at its end."""
+    """The oplog must reach over a backup with room to spare: a backup copies at its end what was written."""
     reach = facts.window_when_full_seconds
     window = max(facts.window_seconds, reach or 0.0)
     text = f"The oplog reaches back {duration(facts.window_seconds)} (when full {duration(reach)})"

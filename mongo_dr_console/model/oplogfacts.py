@@ -7,6 +7,8 @@ from datetime import datetime
 
 from mongo_dr_console.model.position import Position
 
+_TOO_YOUNG = 60.0
+"""Below this many seconds nothing can be said of what an oplog will do: it holds one burst."""
 _YOUNG = 3600.0
 """Below this many seconds an oplog's average churn is dominated by whatever filled it first."""
 
@@ -66,7 +68,9 @@ class OplogFacts:
     @property
     def churn_bytes_per_second(self) -> float | None:
         """The rate to reckon with: the higher of the recent one and, once the oplog is an hour old, the
-        average one."""
+        average one. None where that cannot be said yet."""
+        if self.window_seconds < _TOO_YOUNG:
+            return None
         rates = [self.recent_bytes_per_second]
         if self.window_seconds >= _YOUNG or self.recent_bytes_per_second is None:
             rates.append(self.average_bytes_per_second)

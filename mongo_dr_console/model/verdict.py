@@ -283,7 +283,10 @@ def _coverage_facts(
     yield from _missing(readings.coverage, "coverage", now)
     if coverage is None:
         return
-    if coverage.live_error is not None and not _is_down(readings.set):
+    if coverage.live_error is not None and _is_down(readings.set):
+        text = "What the live oplog reaches is not known while the deployment is down."
+        yield Fact(Level.UNKNOWN, "oplog-unreachable", "coverage", text, 5)
+    elif coverage.live_error is not None:
         text = f"The live oplog cannot be read: {coverage.live_error.message}"
         yield Fact(Level.UNKNOWN, "oplog-unreadable", "coverage", text, 35)
     if coverage.latest is None:

@@ -27,6 +27,8 @@ from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.mongo.locks import read_lock
 
 _SECONDS = 3.0
+_CLOSED = ("deployment-unreachable", "authentication-failed", "uri-wrong")
+"""Errors after which no further question would be answered."""
 _PROBE = ".mdr-doctor-probe"
 
 
@@ -39,9 +41,8 @@ def examine(profile: Profile, config_file: Path, readings: Readings) -> list[Fin
     found = [*_files(profile, config_file)]
     if readings.set is not None and readings.set.error is not None:
         error = readings.set.error
-        level = Level.CRITICAL if error.code == "deployment-unreachable" else Level.UNKNOWN
-        found.append(Finding(level, error.code, "connection", error.message, error.hint))
-    else:
+        found.append(Finding(Level.CRITICAL, error.code, "connection", error.message, error.hint))
+    if readings.set is None or readings.set.error is None or readings.set.error.code not in _CLOSED:
         found += _deployment(profile, readings)
     found += [*_stores(profile, readings), *_jobs(readings), *_tools()]
     return found
@@ -81,7 +82,8 @@ def _deployment(profile: Profile, readings: Readings) -> Iterator[Finding]:
 
 
 def _unanswered(trouble: Trouble) -> Finding:
-    return Finding(Level.UNKNOWN, trouble.code, "connection", trouble.message, trouble.hint)
+    level = Level.CRITICAL if isinstance(trouble, Refused) else Level.UNKNOWN
+    return Finding(level, trouble.code, "connection", trouble.message, trouble.hint)
 
 
 def _connection(client: Client, profile: Profile) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
 
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from mongo_dr_console.config import Profile, StoreConfig
 from mongo_dr_console.model import coverage as covering
@@ -137,6 +137,10 @@ def _worse(whole: asyncio.Future[SetStatus], direct: Exception) -> Trouble:
     for error in (first, direct):
         if isinstance(error, OperationFailure):
             return told(error)
+    return nobody_answers()
+
+
+def nobody_answers() -> Unreachable:
     return Unreachable(
         "deployment-unreachable",
         "No member of the deployment answers.",
@@ -151,7 +155,10 @@ class OplogSource:
         self._deployment = deployment
 
     async def read(self) -> tuple[OplogFacts, str]:
-        facts = await read_oplog(self._deployment.client)
+        try:
+            facts = await read_oplog(self._deployment.client)
+        except ServerSelectionTimeoutError:
+            raise nobody_answers() from None
         return facts, facts.told_by
 
 
