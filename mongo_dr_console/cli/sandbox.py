@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mongo_dr_console.cli.output import print_json, say
+from mongo_dr_console.cli.output import clean, print_json, say
+from mongo_dr_console.config import PRACTICE
+from mongo_dr_console.model.trouble import Interrupted
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+if TYPE_CHECKING:
+    from mongo_dr_console.sandbox.incidents import Incident
+    from mongo_dr_console.sandbox.practice import Practice
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+_INCIDENTS = "drop-collection, drop-database, bad-update, mass-delete, kill-primary or lag"
 
 
 def register(app: typer.Typer) -> None:
+    """Adds the commands."""
     group = typer.Typer(no_args_is_help=True, help="The practice deployment: three real mongods to break.")
     app.add_typer(group, name="sandbox")
     group.command("up")(up)
     group.command("down")(down)
     group.command("status")(status)
+    group.command("incident", no_args_is_help=True)(incident)
+    app.command("demo")(demo)
 
 
-def up(as_json: Json = False) -> None:
+def up(as_json: AsJson = False) -> None:
     """Puts the practice deployment up: three mongods, a shop, a workload, a store with a first snapshot."""
     from mongo_dr_console.sandbox.place import Place
     from mongo_dr_console.sandbox.practice import up as put_up
@@ -28,12 +49,13 @@ def up(as_json: Json = False) -> None:
     if as_json:
         print_json(practice)
         return
-    typer.echo(f"The practice deployment is up: {practice.documents:,} documents, set {practice.set!r}.")
-    typer.echo(f"  store     {practice.store}")
-    typer.echo(f"  snapshot  {practice.snapshot or 'none'}")
+    typer.echo(f"The practice deployment is up: set {practice.set!r}, {practice.documents:,} documents.")
+    typer.echo(f"  config    {clean(practice.config)}  (profile {practice.profile!r})")
+    typer.echo(f"  store     {clean(practice.store)}, snapshot {practice.snapshot}")
+    typer.echo(_commands_to_try())
 
 
-def down(as_json: Json = False) -> None:
+def down(as_json: AsJson = False) -> None:
     """Ends every process of the practice deployment and removes its files."""
     from mongo_dr_console.sandbox.place import Place
     from mongo_dr_console.sandbox.practice import down as take_down
@@ -45,7 +67,7 @@ def down(as_json: Json = False) -> None:
         typer.echo("The practice deployment is gone." if there else "There was no practice deployment.")
 
 
-def status(as_json: Json = False) -> None:
+def status(as_json: AsJson = False) -> None:
     """What there is of the practice deployment."""
     from mongo_dr_console.sandbox.place import Place, look
 
@@ -54,6 +76,130 @@ def status(as_json: Json = False) -> None:
         print_json(found)
         return
     typer.echo(f"The practice deployment is {found.state}.")
-    if found.state in ("up", "broken"):
+    if found.members:
         typer.echo(f"  members   {found.members_running} of {found.members} run")
         typer.echo(f"  workload  {'runs' if found.workload_running else 'does not run'}")
+    if found.lag_until is not None:
+        typer.echo(f"  lag       a member is held back until {_time(found.lag_until)}")
+    if found.state == "broken":
+        typer.echo(f"  Put a new one up with: {mdr()} sandbox up; clear it away with: {mdr()} sandbox down")
+
+
+def incident(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {_INCIDENTS}.")],
+    seconds: Annotated[int, typer.Option(min=1, max=3600, help="How long lag holds a member back.")] = 90,
+    as_json: AsJson = False,
+) -> None:
+    """Lets something bad happen to the practice deployment, and to no other."""
+    from mongo_dr_console.sandbox.incidents import happen
+    from mongo_dr_console.sandbox.place import Place
+
+    happened = happen(Place.usual(), name, profile=context.obj, lag_seconds=seconds)
+    if as_json:
+        print_json(happened)
+    else:
+        _tell(happened)
+
+
+def demo() -> None:
+    """Puts the practice deployment up, watches it, and removes it at the end (Ctrl-C)."""
+    from mongo_dr_console.sandbox.place import Place
+    from mongo_dr_console.sandbox.practice import hold
+
+    place = Place.usual()
+    held = hold(place, say)
+    try:
+        with _signals_end_it():
+            say(_welcome(held.practice))
+            watch = subprocess.Popen(
+                [sys.executable, "-m", "mongo_dr_console", "--profile", PRACTICE, "status", "--watch"]
+            )
+            _wait(watch)
+    finally:
+        if held.keeper is None:
+            say("The practice deployment was up before and stays.")
+        else:
+            say("Removing the practice deployment.")
+            held.release(place)
+
+
+def mdr() -> str:
+    """The command as it can be typed in another terminal that is in this folder."""
+    prefix = ""
+    if state := os.environ.get("MDR_STATE_DIR"):
+        prefix = f"MDR_STATE_DIR={shlex.quote(str(Path(state).absolute()))} "
+    beside = Path(sys.executable).with_name("mdr")
+    on_path = shutil.which("mdr")
+    if on_path is not None and Path(on_path).absolute() == beside:
+        return f"{prefix}mdr"
+    with suppress(ValueError):
+        beside = beside.relative_to(Path.cwd())
+    return prefix + shlex.quote(str(beside))
+
+
+def _tell(happened: Incident) -> None:
+    position = happened.position
+    typer.echo(f"{happened.name}: {clean(happened.note)}.")
+    typer.echo(f"  position  {position} ({_time(position.t)}), the first oplog entry of it")
+    if happened.namespace is None:
+        typer.echo(f"See it with:  {mdr()} --profile {PRACTICE} status")
+        return
+    typer.echo(f"  before    {happened.before.documents:,} documents in {happened.namespace}")
+    chosen = f"--ns {shlex.quote(happened.namespace)}"
+    typer.echo(f"Find it:                {mdr()} --profile {PRACTICE} find --since -10m")
+    typer.echo(
+        f"Go back to before it:   {mdr()} --profile {PRACTICE} restore run {chosen} --before {position}"
+    )
+    typer.echo(
+        f"Keep later writes too:  {mdr()} --profile {PRACTICE} restore run {chosen} --skip EVENT"
+        "   (EVENT: the id that find prints)"
+    )
+
+
+def _welcome(practice: Practice) -> str:
+    return f"The practice deployment is up: {practice.documents:,} documents.\n{_commands_to_try()}\n"
+
+
+def _commands_to_try() -> str:
+    command = f"{mdr()} --profile {PRACTICE}"
+    return "\n".join(
+        [
+            "Three commands to try in another terminal, in this folder:",
+            f"  1. make a mistake    {command} sandbox incident drop-collection",
+            f"  2. find it           {command} find --since -10m",
+            f"  3. undo it and keep  {command} restore run --ns shop.orders --skip EVENT",
+            "     what came after   (EVENT: the id that find prints; or go back: --before event:EVENT)",
+        ]
+    )
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """A closed terminal or a polite kill ends the demo as Ctrl-C does."""
+
+    def end(*_: object) -> None:
+        raise Interrupted("interrupted", "The demo was ended.")
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _wait(watch: subprocess.Popen[bytes]) -> None:
+    """Until the watching ends; Ctrl-C goes to both, and the watcher ends by it."""
+    try:
+        watch.wait()
+    except KeyboardInterrupt:
+        watch.wait(10)
+    finally:
+        if watch.poll() is None:
+            watch.kill()
+            watch.wait()

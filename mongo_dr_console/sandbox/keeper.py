@@ -93,10 +93,6 @@ class Keeper:
 
     def take_snapshot(self) -> str | None:
         """The job that ``mdr backup`` runs. Raises Failed where it does not end well."""
-        import importlib.util
-
-        if importlib.util.find_spec("mongo_dr_console.workers.run_backup") is None:
-            return None
         profile = load_config(self.place.config).profiles[PRACTICE]
         request: dict[str, Any] = {"stores": None, "compression": "gzip", "databases": []}
         job = jobs.create(PRACTICE, profile, self.place.config, "backup", request)

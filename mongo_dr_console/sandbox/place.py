@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mongo_dr_console.config import PRACTICE, practice_folder
 from mongo_dr_console.mongo import processes
+from mongo_dr_console.mongo.launch import HOST
 from mongo_dr_console.mongo.processes import OurProcess
 
 KEEPER = "mongo_dr_console.sandbox.keeper"
@@ -119,6 +120,10 @@ class Place:
     def uri(self) -> str:
         """The whole set as the tool's user, with its password."""
         return self.uri_file.read_text(encoding="utf-8").strip()
+
+    def member_uri(self, port: int) -> str:
+        """One member alone."""
+        return f"{self.uri.partition('@')[0]}@{HOST}:{port}/?authSource=admin"
 
     def facts(self) -> PracticeFacts | None:
         """None where it was never ready, or the file cannot be understood."""
