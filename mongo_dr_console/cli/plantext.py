@@ -84,7 +84,8 @@ def _namespace(planned: PlannedNamespace) -> str:
 
 
 def _costs(plan: Plan) -> Iterator[str]:
-    yield f"  operations   {plan.operations:,} to replay; {plan.later_writes:,} later writes not in the result"
+    later = f"{plan.later_writes:,} later writes not in the result"
+    yield f"  operations   {plan.operations:,} to replay; {later}"
     if plan.lost_seconds:
         yield f"  goes back    {humanize.precisedelta(round(plan.lost_seconds))}"
     if plan.estimate_seconds is not None:

@@ -26,7 +26,8 @@ def worst_lag(status: dict[str, Any]) -> timedelta:
     behind = [m["optimeDate"] for m in members if m["state"] == _SECONDARY and m.get("health") == 1]
     if primary is None or not behind:
         return timedelta(0)
-    return max(primary - min(behind), timedelta(0))
+    lag: timedelta = primary - min(behind)
+    return max(lag, timedelta(0))
 
 
 def hold_pace(client: Client, wait: Callable[[str], None]) -> None:

@@ -6,6 +6,7 @@ gives the state at its last entry, and any later one after it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -17,7 +18,7 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from bson.timestamp import Timestamp
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from mongo_dr_console import __version__
 from mongo_dr_console.engines.builtin.dump_oplog import OplogCopy, check_entry, overflow
@@ -132,9 +133,11 @@ class _Dump:
         """The majority point, or the first entry of the oldest transaction that is still open, if earlier.
 
         An entry at the start is replayed over data that was read after it. That is harmless for all but the
-        ones that a dump cannot bear: then the next entry is waited for (an idle primary writes one in 10 s).
+        ones that a dump cannot bear: then it begins at the next entry, a note of our own where that may be
+        written (role backup), else the one that an idle primary writes every 10 s.
         """
         deadline = time.monotonic() + _SETTLE_SECONDS
+        noted = False
         while True:
             opened = self._oldest_transaction()
             position, _ = majority_position(self.client)
@@ -147,7 +150,15 @@ class _Dump:
                 return start
             if time.monotonic() > deadline:
                 raise trouble
+            if not noted:
+                self._note_in_oplog()
+                noted = True
             self._pause()
+
+    def _note_in_oplog(self) -> None:
+        # Without the right to do so, waiting is enough.
+        with contextlib.suppress(OperationFailure):
+            self.client.admin.command("appendOplogNote", data={"msg": "mongo-dr-console: backup begins"})
 
     def _oldest_transaction(self) -> Position | None:
         found = self.client.config.transactions.find(

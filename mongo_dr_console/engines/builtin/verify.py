@@ -41,8 +41,8 @@ def problems_of(
 
 def options_of(client: Client, staged: Staged) -> RawBSONDocument:
     """The options of a collection as the server lists them, raw."""
-    database = client.get_database(staged.database, codec_options=rawbson.RAW)
-    reply = database.command({"listCollections": 1, "filter": {"name": staged.name}})
+    listing = {"listCollections": 1, "filter": {"name": staged.name}}
+    reply = client[staged.database].command(listing, codec_options=rawbson.RAW)
     for info in reply["cursor"]["firstBatch"]:
         return RawBSONDocument(info["options"].raw, rawbson.RAW)
     return RawBSONDocument(bson.encode({}), rawbson.RAW)

@@ -14,8 +14,8 @@ from mongo_dr_console.mongo.client import Client
 
 def live_definition(client: Client, namespace: Namespace) -> RawBSONDocument | None:
     """The live view's ``viewOn``, ``pipeline`` and ``collation``, raw; None where there is no view."""
-    database = client.get_database(namespace.database, codec_options=rawbson.RAW)
-    reply = database.command({"listCollections": 1, "filter": {"name": namespace.collection}})
+    listing = {"listCollections": 1, "filter": {"name": namespace.collection}}
+    reply = client[namespace.database].command(listing, codec_options=rawbson.RAW)
     for info in reply["cursor"]["firstBatch"]:
         if info["type"] == "view":
             return normal_definition(info["options"])
