@@ -18,11 +18,9 @@ import typer
 
 from mongo_dr_console.cli.output import clean, print_json, say
 from mongo_dr_console.config import PRACTICE
-from mongo_dr_console.model.trouble import Interrupted
 
 if TYPE_CHECKING:
     from mongo_dr_console.sandbox.incidents import Incident
-    from mongo_dr_console.sandbox.practice import Practice
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -110,13 +108,12 @@ def demo() -> None:
     place = Place.usual()
     held = hold(place, say)
     try:
-        with _signals_end_it():
-            say(_welcome(held.practice))
-            watch = subprocess.Popen(
-                [sys.executable, "-m", "mongo_dr_console", "--profile", PRACTICE, "status", "--watch"]
-            )
-            _wait(watch)
+        with _ended_by_signals():
+            say(f"The practice deployment is up.\n{_commands_to_try()}\n")
+            _watch()
     finally:
+        # From here on nothing but the removal itself decides when it is over.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         if held.keeper is None:
             say("The practice deployment was up before and stays.")
         else:
@@ -157,10 +154,6 @@ def _tell(happened: Incident) -> None:
     )
 
 
-def _welcome(practice: Practice) -> str:
-    return f"The practice deployment is up: {practice.documents:,} documents.\n{_commands_to_try()}\n"
-
-
 def _commands_to_try() -> str:
     command = f"{mdr()} --profile {PRACTICE}"
     return "\n".join(
@@ -179,26 +172,34 @@ def _time(seconds: float) -> str:
 
 
 @contextmanager
-def _signals_end_it() -> Iterator[None]:
+def _ended_by_signals() -> Iterator[None]:
     """A closed terminal or a polite kill ends the demo as Ctrl-C does."""
 
     def end(*_: object) -> None:
-        raise Interrupted("interrupted", "The demo was ended.")
+        raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    for number in numbers:
+        signal.signal(number, end)
     try:
-        yield
+        with suppress(KeyboardInterrupt):
+            yield
     finally:
-        for number in before:
+        for number in numbers:
             signal.signal(number, signal.SIG_IGN)
 
 
-def _wait(watch: subprocess.Popen[bytes]) -> None:
-    """Until the watching ends; Ctrl-C goes to both, and the watcher ends by it."""
+def _watch() -> None:
+    """``mdr status --watch`` until it ends; by Ctrl-C it ends itself, and puts the terminal in order."""
+    command = [sys.executable, "-m", "mongo_dr_console", "--profile", PRACTICE, "status", "--watch"]
+    watch = subprocess.Popen(command)
     try:
         watch.wait()
     except KeyboardInterrupt:
-        watch.wait(10)
+        with suppress(subprocess.TimeoutExpired):
+            watch.send_signal(signal.SIGINT)
+            watch.wait(5)
+        raise
     finally:
         if watch.poll() is None:
             watch.kill()

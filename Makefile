@@ -1,0 +1,32 @@
+# Needs Python 3.11 or newer and make; everything else goes into .venv.
+#   make demo    a live three-node replica set to break and bring back; removed on exit
+#   make test    every check and every test
+#   make check   the static checks alone
+
+CANDIDATES := python3.13 python3.12 python3.11 python3
+ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(ENOUGH)' 2>/dev/null && { echo $$p; break; }; done)
+BIN := .venv/bin
+
+.PHONY: demo test check clean
+
+demo: .venv/installed
+	@$(BIN)/mdr demo
+
+test: check
+	$(BIN)/pytest --cov --cov-report=term
+
+check: .venv/installed
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.venv/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found; name one: make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { echo "On Debian and Ubuntu venv is a package: apt-get install python3-venv" >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sandbox,dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* htmlcov
