@@ -18,7 +18,7 @@ import pytest
 import selftest_job
 
 from mongo_dr_console.config import Profile, load_config
-from mongo_dr_console.model.journal import JobStarted, Line
+from mongo_dr_console.model.journal import JobEnded, JobStarted, Line
 from mongo_dr_console.model.progress import Checkpoint, Note
 from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
 from mongo_dr_console.workers import jobs
@@ -324,6 +324,16 @@ def test_followers_in_several_threads_see_every_line(make: Callable[..., JobFold
     for follower in followers:
         follower.join(30)
     assert seen[0] == seen[1] == seen[2] == jobs.read_lines(folder)
+
+
+def test_following_a_resumed_job_does_not_end_with_its_first_attempt(make: Callable[..., JobFolder]) -> None:
+    folder = make(total=5, raise_at=2, error="surprise", wait_at=[0, 4])
+    jobs.launch(folder)
+    to_the_end(folder)
+    jobs.resume(folder)
+    until(folder, lambda line: line.event == Note("waiting"))
+    (folder.path / "gate").touch()
+    assert to_the_end(folder)[-1].event == JobEnded("done", {"counted": 5, "resumed_at": 2})
 
 
 def test_jobs_are_found_by_how_their_id_begins(make: Callable[..., JobFolder], config_file: Path) -> None:
