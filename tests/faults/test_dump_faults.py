@@ -20,6 +20,7 @@ from dumping import Free, Recorder, Writer
 
 from mongo_dr_console.engines.builtin import dump_scan
 from mongo_dr_console.engines.builtin.dump import DumpRequest, dump
+from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Note, Progress, StepDone
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo.client import connect
@@ -51,7 +52,7 @@ def test_the_primary_is_killed_while_data_is_read(
             replica_set.kill(replica_set.primary_index())
         return counted(batch)
 
-    with closing(connect(replica_set.uri, seconds=30)) as client:
+    with closing(connect(replica_set.uri)) as client:
         dumping.seed(client, "shop")
         request = DumpRequest(read_identity(client, "test"), threads=2)
         recorder = Recorder()
@@ -80,7 +81,7 @@ def test_the_primary_is_killed_after_the_data_was_read(
         if isinstance(event, StepDone) and event.step == "data":
             replica_set.kill(replica_set.primary_index())
 
-    with closing(connect(replica_set.uri, seconds=30)) as client:
+    with closing(connect(replica_set.uri)) as client:
         dumping.seed(client, "shop", 500)
         request = DumpRequest(read_identity(client, "test"))
         with Writer(replica_set.uri, "shop"), SnapshotWriter(store) as snapshot:
@@ -98,33 +99,37 @@ def test_an_oplog_that_rolls_over_while_data_is_read_is_not_lost(
     from mongo_dr_console.engines.builtin import dump as module
     from mongo_dr_console.mongo.oplog import ends
 
-    replica_set: ReplicaSet = make_replica_set(nodes=1, oplog_mb=990)
+    replica_set: ReplicaSet = make_replica_set(nodes=1, oplog_mb=16)
     store = LocalStore("local", tmp_path / "store")
+    begun: list[Position] = []
+    followed = threading.Event()
+    scan, advance = dump_scan.Scanner.scan, module.OplogCopy.advance
+
+    def advance_and_tell(self: Any, end: Any) -> bool:
+        done = advance(self, end)
+        begun.append(self.start)
+        followed.set()
+        return done
+
     with closing(connect(replica_set.uri)) as client:
         dumping.seed(client, "shop", 100)
-        client.admin.command({"replSetResizeOplog": 1, "size": 990.0})
-        scan = dump_scan.Scanner.scan
-        followed = threading.Event()
-        original = module.OplogCopy.advance
 
-        def slow_scan(self: Any, scan_: Any, file: Any) -> Any:
-            client.shop.a.update_one({"_id": 1}, {"$set": {"last": 1}})
-            assert followed.wait(30)
+        def scan_when_the_start_is_gone(self: Any, scan_: Any, file: Any) -> Any:
+            while not begun or ends(client)[0] <= begun[0]:
+                client.shop.a.replace_one({"_id": 1}, {"x": os.urandom(2_000_000)})
+                # The oplog is only cut up to the newest checkpoint.
+                client.admin.command("fsync")
+                followed.clear()
+                assert followed.wait(30)
             return scan(self, scan_, file)
 
-        def advance(self: Any, end: Any) -> bool:
-            done = original(self, end)
-            followed.set()
-            return done
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(dump_scan.Scanner, "scan", slow_scan)
-            patch.setattr(module.OplogCopy, "advance", advance)
-            with SnapshotWriter(store) as snapshot:
-                manifest = dump(
-                    client, DumpRequest(read_identity(client, "test")), snapshot, Recorder(), Free()
-                )
-        assert ends(client)[1] >= manifest.window.end
+        request = DumpRequest(read_identity(client, "test"), databases=("shop",), threads=1)
+        with pytest.MonkeyPatch.context() as patch, SnapshotWriter(store) as snapshot:
+            patch.setattr(module, "_OPLOG_EVERY", 0.0)
+            patch.setattr(dump_scan.Scanner, "scan", scan_when_the_start_is_gone)
+            patch.setattr(module.OplogCopy, "advance", advance_and_tell)
+            manifest = dump(client, request, snapshot, Recorder(), Free())
+        assert ends(client)[0] > manifest.window.start
         found = dumping.replayed(open_snapshot(store, manifest.name), "shop")
         assert dumping.differences(found, dumping.at_time(client, "shop", manifest.window.end)) == []
 
