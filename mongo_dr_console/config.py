@@ -5,21 +5,26 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainSerializer,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
+from mongo_dr_console.model.configerrors import Problem, explain
 from mongo_dr_console.model.trouble import Unreachable, WrongUse
 
 APP = "mongo-dr-console"
@@ -63,30 +68,125 @@ def parse_ratio(text: str) -> float:
     return float(match[1]) / 100
 
 
-Duration = Annotated[timedelta, BeforeValidator(lambda v: parse_duration(v) if isinstance(v, str) else v)]
-Size = Annotated[int, BeforeValidator(lambda v: parse_size(v) if isinstance(v, str) else v)]
-Ratio = Annotated[float, BeforeValidator(lambda v: parse_ratio(v) if isinstance(v, str) else v)]
+def format_duration(duration: timedelta) -> str:
+    """As it is written in the config, in the largest unit that it is a whole number of.
+
+    >>> format_duration(timedelta(minutes=90)), format_duration(timedelta(hours=2))
+    ('90m', '2h')
+    """
+    milliseconds = round(duration.total_seconds() * 1000)
+    for unit in ("d", "h", "m", "s"):
+        size = int(_SECONDS[unit] * 1000)
+        if milliseconds and milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms" if milliseconds else "0s"
+
+
+def format_size(size: int) -> str:
+    """As it is written in the config: ``16 MiB``."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size and size % int(_BYTES[unit]) == 0:
+            return f"{size // int(_BYTES[unit])} {unit}"
+    return f"{size} B"
+
+
+def format_ratio(ratio: float) -> str:
+    """As it is written in the config: ``50%``."""
+    return f"{ratio * 100:g}%"
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return value
+    return parse_duration(value if isinstance(value, str) else "")
+
+
+def _size(value: Any) -> Any:
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _ratio(value: Any) -> Any:
+    return value if isinstance(value, float) else parse_ratio(value if isinstance(value, str) else "")
+
+
+def _cron(value: str) -> str:
+    from cronsim import CronSim, CronSimError
+
+    try:
+        CronSim(value, datetime(2000, 1, 1))
+    except CronSimError as error:
+        raise ValueError(f"not a cron expression such as '0 2 * * *': {error}") from None
+    return value
+
+
+def _timezone(value: str) -> str:
+    import zoneinfo
+
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("not a time zone such as 'UTC' or 'Europe/Berlin'") from None
+    return value
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not (host and colon and port.isdecimal() and int(port) < 65536):
+        raise ValueError("an address is written host:port, as in '127.0.0.1:9216'")
+    return value
+
+
+Duration = Annotated[
+    timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
+]
+Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size, return_type=str, when_used="json")]
+Ratio = Annotated[
+    float, BeforeValidator(_ratio), PlainSerializer(format_ratio, return_type=str, when_used="json")
+]
+Cron = Annotated[str, AfterValidator(_cron)]
+Address = Annotated[str, AfterValidator(_address)]
+Days = Annotated[int, Field(ge=1)]
+
+
+def _told(default: Any, text: str) -> Any:
+    """A key with its default and what docs/configuration.md says about it."""
+    return Field(default=default, description=text)
+
+
+def _wanted(text: str) -> Any:
+    """A key without a default."""
+    return Field(description=text)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class LocalStoreConfig(_Section):
-    type: Literal["local"]
-    path: Path
-    retention_days: int = 7
+    """A store in a local directory."""
+
+    type: Literal["local"] = _wanted("A directory of this host, or one that is mounted.")
+    path: Path = _wanted("The store's root.")
+    retention_days: Days = _told(7, "How long snapshots and segments are kept.")
 
 
 class S3StoreConfig(_Section):
-    type: Literal["s3"]
-    bucket: str
-    prefix: str = ""
-    endpoint: str | None = None
-    region: str | None = None
-    sse: Literal["AES256", "aws:kms", "none"] = "AES256"
-    kms_key: str | None = None
-    retention_days: int = 30
+    """A store in an S3 bucket."""
+
+    type: Literal["s3"] = _wanted("A bucket of S3 or of what speaks its protocol.")
+    bucket: str = _wanted("The bucket.")
+    prefix: str = _told("", "What the store's names begin with in the bucket.")
+    endpoint: str | None = _told(None, "URL of the service; left out for AWS.")
+    region: str | None = _told(None, "Region of the bucket.")
+    sse: Literal["AES256", "aws:kms", "none"] = _told("AES256", "Encryption on the server.")
+    kms_key: str | None = _told(None, 'The key, with `sse = "aws:kms"`.')
+    retention_days: Days = _told(30, "How long snapshots and segments are kept.")
+
+    @model_validator(mode="after")
+    def _key_for_kms(self) -> S3StoreConfig:
+        if self.kms_key is not None and self.sse != "aws:kms":
+            raise ValueError('kms_key needs sse = "aws:kms"')
+        return self
 
 
 StoreConfig = Annotated[LocalStoreConfig | S3StoreConfig, Field(discriminator="type")]
@@ -95,23 +195,25 @@ StoreConfig = Annotated[LocalStoreConfig | S3StoreConfig, Field(discriminator="t
 class DurationThreshold(_Section):
     """One value is the critical level; ``warning`` defaults to none."""
 
-    warning: Duration | None = None
-    critical: Duration
+    warning: Duration | None = _told(None, "Warning from here on.")
+    critical: Duration = _wanted("Critical from here on.")
 
     @model_validator(mode="before")
     @classmethod
     def _plain(cls, value: Any) -> Any:
-        return {"critical": value} if isinstance(value, str) else value
+        return value if isinstance(value, dict) else {"critical": value}
 
 
 class RatioThreshold(_Section):
-    warning: Ratio | None = None
-    critical: Ratio
+    """One value is the critical level; ``warning`` defaults to none."""
+
+    warning: Ratio | None = _told(None, "Warning from here on.")
+    critical: Ratio = _wanted("Critical from here on.")
 
     @model_validator(mode="before")
     @classmethod
     def _plain(cls, value: Any) -> Any:
-        return {"critical": value} if isinstance(value, str) else value
+        return value if isinstance(value, dict) else {"critical": value}
 
 
 def _over(text: str) -> DurationThreshold:
@@ -119,32 +221,177 @@ def _over(text: str) -> DurationThreshold:
 
 
 class Thresholds(_Section):
-    backup_age: DurationThreshold = _over("24h")
-    size_delta: RatioThreshold = RatioThreshold(critical=0.5)
-    restore_test_age: DurationThreshold = _over("30d")
-    oplog_lag: DurationThreshold = _over("60s")
-    margin: DurationThreshold = _over("12h")
+    """From when on a reading is a warning or critical. A plain value is the critical level; both are said as
+    `{ warning = "…", critical = "…" }`."""
+
+    backup_age: DurationThreshold = _told(_over("24h"), "Age of the newest snapshot.")
+    size_delta: RatioThreshold = _told(
+        RatioThreshold(critical=0.5), "Change of a snapshot's size against the one before."
+    )
+    restore_test_age: DurationThreshold = _told(_over("30d"), "Time since a restore was last rehearsed.")
+    oplog_lag: DurationThreshold = _told(_over("60s"), "How far a member may be behind.")
+    margin: DurationThreshold = _told(
+        _over("12h"), "Time until point-in-time recovery would break; less is worse."
+    )
 
 
 class Targets(_Section):
-    rpo: Duration = timedelta(seconds=60)
-    rto: Duration = timedelta(hours=1)
+    """What is promised: the two numbers on the second line are held against these."""
+
+    rpo: Duration = _told(timedelta(seconds=60), "What may be lost.")
+    rto: Duration = _told(timedelta(hours=1), "How long a restore may take.")
+
+
+class KafkaSecurity(_Section):
+    """How the brokers are reached."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = _told("PLAINTEXT", "The protocol.")
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = _told(
+        None, "How SASL proves the user."
+    )
+    username: str | None = _told(None, "The user, with SASL.")
+    password_file: Path | None = _told(None, "File with the password, mode 0600.")
+    ca: Path | None = _told(None, "File with the certificates to trust, with SSL.")
+
+
+class KafkaConfig(_Section):
+    """The topic to which the oplog is streamed."""
+
+    bootstrap: Annotated[tuple[Address, ...], Field(min_length=1)] = _wanted("Brokers to begin with.")
+    topic: str = _told("oplog-backup", "The topic; it has one partition.")
+    codec: Literal["bson", "json"] = _told("bson", "Entries unchanged, or canonical Extended JSON.")
+    security: KafkaSecurity = _told(KafkaSecurity(), "How the brokers are reached.")
+
+
+class SegmentsConfig(_Section):
+    """Segments of the oplog in stores."""
+
+    stores: Annotated[tuple[str, ...], Field(min_length=1)] = _wanted("Names of stores of this profile.")
+    seconds: Annotated[int, Field(ge=1)] = _told(30, "A segment is closed after so long.")
+    bytes: Size = _told(parse_size("16 MiB"), "A segment is closed at this size.")
+
+
+class OplogConfig(_Section):
+    """Where the oplog is streamed to."""
+
+    kafka: KafkaConfig | None = _told(None, "A Kafka topic.")
+    segments: SegmentsConfig | None = _told(None, "Segments in stores.")
+
+
+class Schedule(_Section):
+    """When the agent does what: cron expressions."""
+
+    backup: Cron | None = _told(None, "Takes a snapshot.")
+    drill: Cron | None = _told(None, "Rehearses a recovery.")
+    timezone: Annotated[str, AfterValidator(_timezone)] = _told("UTC", "Zone of the expressions.")
+
+
+class Alerts(_Section):
+    """Who is told."""
+
+    urls_file: Path | None = _told(None, "File with Apprise URLs, one a line, mode 0600.")
+
+
+class FileEndpoint(_Section):
+    """A file that applications read where to connect."""
+
+    type: Literal["file"] = _wanted("A file is written.")
+    path: Path = _wanted("The file.")
+
+
+class ExecEndpoint(_Section):
+    """A program that switches applications over."""
+
+    type: Literal["exec"] = _wanted("A program is started; the endpoint comes on its standard input.")
+    command: Annotated[tuple[str, ...], Field(min_length=1)] = _wanted("Program and arguments, no shell.")
+
+
+class Route53Endpoint(_Section):
+    """A DNS record in Route 53."""
+
+    type: Literal["route53"] = _wanted("A DNS record is changed.")
+    zone_id: str = _wanted("The hosted zone.")
+    record: str = _wanted("The record's name.")
+    ttl: Annotated[int, Field(ge=1)] = _told(30, "Time to live in seconds.")
+
+
+Endpoint = Annotated[FileEndpoint | ExecEndpoint | Route53Endpoint, Field(discriminator="type")]
+
+
+class KafkaBroadcast(_Section):
+    """A message to a topic of `oplog.kafka`'s brokers."""
+
+    type: Literal["kafka"] = _wanted("A message is sent to a topic.")
+    topic: str = _wanted("The topic.")
+
+
+class WebhookBroadcast(_Section):
+    """A request to a URL."""
+
+    type: Literal["webhook"] = _wanted("A URL is posted to.")
+    url_file: Path = _wanted("File with the URL, which may hold a token, mode 0600.")
+
+
+class ExecBroadcast(_Section):
+    """A program that is started."""
+
+    type: Literal["exec"] = _wanted("A program is started; the message comes on its standard input.")
+    command: Annotated[tuple[str, ...], Field(min_length=1)] = _wanted("Program and arguments, no shell.")
+
+
+class FileBroadcast(_Section):
+    """A file that is appended to."""
+
+    type: Literal["file"] = _wanted("A line is appended to a file.")
+    path: Path = _wanted("The file.")
+
+
+Broadcast = Annotated[
+    KafkaBroadcast | WebhookBroadcast | ExecBroadcast | FileBroadcast, Field(discriminator="type")
+]
+
+
+class AgentConfig(_Section):
+    """The daemon."""
+
+    metrics: Address | None = _told(None, "Where `/metrics` is served, as in `127.0.0.1:9216`.")
 
 
 class Profile(_Section):
     """How to reach one deployment, and what is promised about it."""
 
-    uri: SecretStr | None = None
-    uri_file: Path | None = None
-    uri_env: str | None = None
-    environment: str = "development"
-    engine: Literal["builtin", "mongo_tools", "pbm"] = "builtin"
-    access: Access = "watch"
-    ignore_events: tuple[str, ...] = ()
-    stores: dict[str, StoreConfig] = Field(default_factory=dict)
-    targets: Targets = Targets()
-    thresholds: Thresholds = Thresholds()
-    state_dir: Path | None = None
+    uri: SecretStr | None = _told(None, "The connection URI. Better in a file of its own: `uri_file`.")
+    uri_file: Path | None = _told(None, "File with the connection URI, mode 0600.")
+    uri_env: str | None = _told(None, "Environment variable with the connection URI.")
+    environment: str = _told("development", "Paints the banner; part of the identity and of confirmations.")
+    engine: Literal["builtin", "mongo_tools", "pbm"] = _told("builtin", "What dumps and restores.")
+    access: Access = _told("watch", "What may be done: look; back up and verify; also restore and prune.")
+    ignore_events: tuple[str, ...] = _told((), "Drops that are nobody's mistake: `db.coll` with `*`.")
+    stores: dict[str, StoreConfig] = Field(
+        default_factory=dict, description="Where snapshots and segments lie, by name."
+    )
+    oplog: OplogConfig = _told(OplogConfig(), "Where the oplog is streamed to.")
+    targets: Targets = _told(Targets(), "What is promised.")
+    thresholds: Thresholds = _told(Thresholds(), "From when on a reading is critical.")
+    schedule: Schedule = _told(Schedule(), "When the agent does what.")
+    alerts: Alerts = _told(Alerts(), "Who is told.")
+    endpoint: Endpoint | None = _told(None, "How applications are led to another deployment.")
+    broadcast: Broadcast | None = _told(None, "How applications are told to connect anew.")
+    state_dir: Path | None = _told(None, "Folder for jobs and caches; else the platform's, or MDR_STATE_DIR.")
+
+    @field_validator("environment")
+    @classmethod
+    def _typable(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", value):
+            raise ValueError("letters, digits, '.', '_' and '-' only: it is typed to confirm a restore")
+        return value
+
+    @field_validator("uri")
+    @classmethod
+    def _scheme(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("mongodb://", "mongodb+srv://")):
+            raise ValueError("a URI begins with mongodb:// or mongodb+srv://")
+        return value
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Profile:
@@ -152,6 +399,16 @@ class Profile(_Section):
         if len(ways) != 1:
             raise ValueError("exactly one of uri, uri_file and uri_env says how to reach the deployment")
         return self
+
+    @field_validator("oplog")
+    @classmethod
+    def _known_stores(cls, value: OplogConfig, info: ValidationInfo) -> OplogConfig:
+        wanted = value.segments.stores if value.segments else ()
+        stores = info.data.get("stores")
+        if stores is not None and any(name not in stores for name in wanted):
+            known = ", ".join(sorted(stores)) or "none"
+            raise ValueError(f"segments.stores names a store that is not there; known: {known}")
+        return value
 
     def connection_uri(self) -> str:
         """The URI with its secret. Never printed, logged, journalled or put into argv.
@@ -170,22 +427,41 @@ class Profile(_Section):
         path = self.uri_file.expanduser()
         try:
             value = path.read_text(encoding="utf-8").strip()
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
             raise WrongUse(
                 "uri-missing",
-                f"The file with the URI cannot be read: {path}: {error.strerror}.",
+                f"The file with the URI cannot be read: {path}: {why}.",
                 "Correct uri_file in the profile.",
             ) from None
         if not value:
             raise WrongUse("uri-missing", f"The file with the URI is empty: {path}.")
         return value
 
+    def secret_files(self) -> list[Path]:
+        """Files that hold secrets, and so should be readable by their owner alone."""
+        password = self.oplog.kafka.security.password_file if self.oplog.kafka else None
+        webhook = self.broadcast.url_file if isinstance(self.broadcast, WebhookBroadcast) else None
+        files = (self.uri_file, password, self.alerts.urls_file, webhook)
+        return [file.expanduser() for file in files if file is not None]
+
 
 class Config(_Section):
-    default_profile: str | None = None
-    theme: str = "dark"
-    keys: dict[str, str] = Field(default_factory=dict)
-    profiles: dict[str, Profile] = Field(default_factory=dict)
+    """The whole file."""
+
+    profiles: dict[str, Profile] = Field(default_factory=dict, description="Deployments, by name.")
+    default_profile: str | None = _told(None, "The profile that is meant where none is said.")
+    theme: str = _told("dark", "The console's colours.")
+    keys: dict[str, str] = Field(default_factory=dict, description="The console's keys: binding = keys.")
+    agent: AgentConfig = _told(AgentConfig(), "The daemon.")
+
+    @field_validator("default_profile")
+    @classmethod
+    def _known_default(cls, value: str | None, info: ValidationInfo) -> str | None:
+        profiles = info.data.get("profiles")
+        if value is not None and profiles is not None and value not in profiles:
+            raise ValueError(f"there is no such profile; known: {', '.join(sorted(profiles)) or 'none'}")
+        return value
 
 
 def config_path() -> Path:
@@ -220,6 +496,8 @@ def load_config(path: Path) -> Config:
         ) from None
     except OSError as error:
         raise Unreachable("config-unreadable", f"{path} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise WrongUse("config-not-toml", f"{path} is not TOML: it is not UTF-8 text.") from None
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -227,10 +505,13 @@ def load_config(path: Path) -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise WrongUse("config-wrong", describe_config_error(path, text, error)) from None
-
-
-def describe_config_error(path: Path, text: str, error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    return f"{path}: {key}: {first['msg']}."
+        problems = [
+            Problem(tuple(e["loc"]), e["type"], e["msg"], e.get("ctx", {}))
+            for e in error.errors(include_url=False, include_input=False)
+        ]
+        lines = explain(problems, data, text, Config)
+        raise WrongUse(
+            "config-wrong",
+            f"{path} is wrong:\n" + "\n".join(f"  {line}" for line in lines),
+            "All keys: docs/configuration.md",
+        ) from None
