@@ -53,7 +53,7 @@ def age(client: Client, **changes: Any) -> None:
 
 def test_the_lock_says_who_has_it(client: Client, lock_for: Callable[..., DeploymentLock]) -> None:
     with lock_for("aaaa0001") as lock:
-        lock.update("replay", 43.0)
+        lock.update("$replay", 43.0)
         lock.heartbeat()
         info = read_lock(client)
         assert info is not None
@@ -63,7 +63,7 @@ def test_the_lock_says_who_has_it(client: Client, lock_for: Callable[..., Deploy
             "ann@db1",
             socket.gethostname(),
         )
-        assert (info.step, info.percent, info.fencing) == ("replay", 43.0, lock.fencing)
+        assert (info.step, info.percent, info.fencing) == ("$replay", 43.0, lock.fencing)
         assert info.age_seconds < 5
         lock.check()
     assert read_lock(client) is None
