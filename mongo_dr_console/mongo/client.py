@@ -32,8 +32,6 @@ _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 _NO_PRIMARY_NOW = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436})
 """The member shuts down, steps down, or is not primary any more."""
-_NO_PRIMARY_NOW = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436})
-"""The member shuts down, steps down, or is not primary any more."""
 
 
 def connect(
@@ -120,12 +118,6 @@ def _told_failure(error: OperationFailure) -> Trouble:
             "not-authorized",
             f"The user of this profile may not do that: {text}",
             "mdr doctor --print-roles shows the roles that are needed.",
-        )
-    if error.code in _NO_PRIMARY_NOW:
-        return Unreachable(
-            "no-primary",
-            f"The member that was asked is not primary any more, or goes down: {text}",
-            "See whether the set has a primary: mdr status",
         )
     if error.code in _NO_PRIMARY_NOW:
         return Unreachable(
