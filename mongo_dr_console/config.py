@@ -158,6 +158,20 @@ def _wanted(text: str) -> Any:
     return Field(description=text)
 
 
+def _placed(path: Path, info: ValidationInfo) -> Path:
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        raise ValueError("there is no such home folder") from None
+    folder: Path | None = (info.context or {}).get("folder")
+    return folder / path if folder else path
+
+
+ConfigPath = Annotated[Path, AfterValidator(_placed)]
+"""A file or folder named in the config. A relative one lies beside the config file, so that it is the same for
+a command, a job and the agent, wherever they were started."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -166,7 +180,7 @@ class LocalStoreConfig(_Section):
     """A store in a local directory."""
 
     type: Literal["local"] = _wanted("A directory of this host, or one that is mounted.")
-    path: Path = _wanted("The store's root.")
+    path: ConfigPath = _wanted("The store's root.")
     retention_days: Days = _told(7, "How long snapshots and segments are kept.")
 
 
@@ -250,8 +264,8 @@ class KafkaSecurity(_Section):
         None, "How SASL proves the user."
     )
     username: str | None = _told(None, "The user, with SASL.")
-    password_file: Path | None = _told(None, "File with the password, mode 0600.")
-    ca: Path | None = _told(None, "File with the certificates to trust, with SSL.")
+    password_file: ConfigPath | None = _told(None, "File with the password, mode 0600.")
+    ca: ConfigPath | None = _told(None, "File with the certificates to trust, with SSL.")
 
 
 class KafkaConfig(_Section):
@@ -289,14 +303,14 @@ class Schedule(_Section):
 class Alerts(_Section):
     """Who is told."""
 
-    urls_file: Path | None = _told(None, "File with Apprise URLs, one a line, mode 0600.")
+    urls_file: ConfigPath | None = _told(None, "File with Apprise URLs, one a line, mode 0600.")
 
 
 class FileEndpoint(_Section):
     """A file that applications read where to connect."""
 
     type: Literal["file"] = _wanted("A file is written.")
-    path: Path = _wanted("The file.")
+    path: ConfigPath = _wanted("The file.")
 
 
 class ExecEndpoint(_Section):
@@ -329,7 +343,7 @@ class WebhookBroadcast(_Section):
     """A request to a URL."""
 
     type: Literal["webhook"] = _wanted("A URL is posted to.")
-    url_file: Path = _wanted("File with the URL, which may hold a token, mode 0600.")
+    url_file: ConfigPath = _wanted("File with the URL, which may hold a token, mode 0600.")
 
 
 class ExecBroadcast(_Section):
@@ -343,7 +357,7 @@ class FileBroadcast(_Section):
     """A file that is appended to."""
 
     type: Literal["file"] = _wanted("A line is appended to a file.")
-    path: Path = _wanted("The file.")
+    path: ConfigPath = _wanted("The file.")
 
 
 Broadcast = Annotated[
@@ -361,7 +375,7 @@ class Profile(_Section):
     """How to reach one deployment, and what is promised about it."""
 
     uri: SecretStr | None = _told(None, "The connection URI. Better in a file of its own: `uri_file`.")
-    uri_file: Path | None = _told(None, "File with the connection URI, mode 0600.")
+    uri_file: ConfigPath | None = _told(None, "File with the connection URI, mode 0600.")
     uri_env: str | None = _told(None, "Environment variable with the connection URI.")
     environment: str = _told("development", "Paints the banner; part of the identity and of confirmations.")
     engine: Literal["builtin", "mongo_tools", "pbm"] = _told("builtin", "What dumps and restores.")
@@ -377,7 +391,9 @@ class Profile(_Section):
     alerts: Alerts = _told(Alerts(), "Who is told.")
     endpoint: Endpoint | None = _told(None, "How applications are led to another deployment.")
     broadcast: Broadcast | None = _told(None, "How applications are told to connect anew.")
-    state_dir: Path | None = _told(None, "Folder for jobs and caches; else the platform's, or MDR_STATE_DIR.")
+    state_dir: ConfigPath | None = _told(
+        None, "Folder for jobs and caches; else the platform's, or MDR_STATE_DIR."
+    )
 
     @field_validator("environment")
     @classmethod
@@ -503,7 +519,7 @@ def load_config(path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise WrongUse("config-not-toml", f"{path} is not TOML: {error}.") from None
     try:
-        return Config.model_validate(data)
+        return Config.model_validate(data, context={"folder": path.expanduser().absolute().parent})
     except ValidationError as error:
         problems = [
             Problem(tuple(e["loc"]), e["type"], e["msg"], e.get("ctx", {}))

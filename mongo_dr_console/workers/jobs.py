@@ -249,12 +249,21 @@ def _spawn(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
                 start_new_session=True,
                 close_fds=True,
                 cwd="/",
+                env=_environment(),
             )
         except OSError as error:
             raise Failed(
                 "job-not-started",
                 f"The job's process cannot be started: {error.strerror}. Nothing was changed.",
             ) from None
+
+
+def _environment() -> dict[str, str]:
+    """Passed on, since it may hold the URI; the state folder stays the same for a process that begins at /."""
+    environment = dict(os.environ)
+    if environment.get("MDR_STATE_DIR"):
+        environment["MDR_STATE_DIR"] = str(state_path().absolute())
+    return environment
 
 
 def _attempts(folder: JobFolder) -> int:

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from mongo_dr_console.config import state_path
 from mongo_dr_console.model.progress import Checkpoint, Note, StepDone, StepProgress, StepStarted
 from mongo_dr_console.model.trouble import Partly, Unreachable
 from mongo_dr_console.workers import job, jobs
@@ -22,6 +23,8 @@ RUNNERS = {"selftest": "selftest_job:run"}
 
 def run(context: JobContext) -> JobOutcome:
     request = context.request
+    if request.get("places"):
+        return JobOutcome({"uri": context.profile.connection_uri(), "state": str(state_path())})
     total = int(request.get("total", 5))
     done = max((int(c.facts["done"]) for c in context.checkpoints if c.kind == "counted"), default=0)
     context.report(StepStarted("count", total, "documents"))

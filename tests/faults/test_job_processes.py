@@ -292,6 +292,23 @@ def test_a_profile_that_is_gone_ends_it_as_a_failed_job(
     assert (view.error.code, view.exit_code) == ("profile-unknown", 2)
 
 
+def test_relative_places_are_the_same_for_the_job_as_for_whoever_made_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.toml").write_text('[profiles.one]\nuri_file = "secret/uri"\n')
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "uri").write_text("mongodb://beside-the-config")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MDR_STATE_DIR", "state")
+    config_file = Path("config.toml")
+    profile = load_config(config_file).profiles["one"]
+    folder = jobs.create("one", profile, config_file, "selftest", {"places": True})
+    jobs.launch(folder)
+    to_the_end(folder)
+    result = jobs.load(folder).result
+    assert result == {"uri": "mongodb://beside-the-config", "state": str(tmp_path / "state")}
+
+
 def test_a_process_that_cannot_begin_says_why(
     make: Callable[..., JobFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:

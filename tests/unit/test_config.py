@@ -336,3 +336,10 @@ def test_the_reference_is_current() -> None:
     script = ROOT / "scripts" / "make_config_reference.py"
     done = subprocess.run([sys.executable, script, "--check"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_home_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text('[profiles.one]\nuri_file = "~nobody-by-this-name/uri"\n')
+    with pytest.raises(WrongUse, match="no such home folder"):
+        load_config(path)
