@@ -168,8 +168,8 @@ def _placed(path: Path, info: ValidationInfo) -> Path:
 
 
 ConfigPath = Annotated[Path, AfterValidator(_placed)]
-"""A file or folder named in the config. A relative one lies beside the config file, so that it is the same for
-a command, a job and the agent, wherever they were started."""
+"""A file or folder named in the config. A relative one lies beside the config file, so that it is the same
+for a command, a job and the agent, wherever they were started."""
 
 
 class _Section(BaseModel):

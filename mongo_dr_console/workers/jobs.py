@@ -259,7 +259,7 @@ def _spawn(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 
 
 def _environment() -> dict[str, str]:
-    """Passed on, since it may hold the URI; the state folder stays the same for a process that begins at /."""
+    """Passed on, since it may hold the URI. A relative state folder stays what it is for a process at /."""
     environment = dict(os.environ)
     if environment.get("MDR_STATE_DIR"):
         environment["MDR_STATE_DIR"] = str(state_path().absolute())
