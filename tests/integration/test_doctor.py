@@ -1,0 +1,109 @@
+"""``mdr doctor`` against real sets: roles, left-overs, and the one thing that it mends."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import Any
+
+import pytest
+from conftest import MakeReplicaSet, ProfileFor
+from test_status import mdr
+
+from mongo_dr_console.model.namespace import aside_name, staging_name
+from mongo_dr_console.mongo.launch import ReplicaSet, User
+
+pytestmark = pytest.mark.mongod
+
+
+def findings(*words: str) -> tuple[int, dict[str, dict[str, Any]]]:
+    done = mdr("doctor", "--json", *words)
+    data = json.loads(done.stdout)
+    assert data["schema"] == "mdr.doctor"
+    return done.returncode, {f["code"]: f for f in data["findings"]}
+
+
+def test_a_sound_deployment_passes(replica_set: ReplicaSet, profile_for: ProfileFor) -> None:
+    profile_for(replica_set)
+    code, found = findings()
+    assert {f["level"] for f in found.values()} == {"fine"} and code == 0
+    assert {"identity", "roles", "clock", "server-version", "write-block", "lock", "space"} <= set(found)
+
+
+def test_an_open_config_file_is_told_with_the_fix(replica_set: ReplicaSet, profile_for: ProfileFor) -> None:
+    prepared = profile_for(replica_set)
+    prepared.config_file.chmod(0o644)
+    done = mdr("doctor", "--json")
+    modes = [f for f in json.loads(done.stdout)["findings"] if f["code"] == "file-mode"]
+    assert done.returncode == 1
+    assert [f["fix"] for f in modes if f["level"] == "warning"] == [f"chmod 600 {prepared.config_file}"]
+
+
+def test_what_its_users_lack_and_what_was_left_behind(
+    make_replica_set: MakeReplicaSet, profile_for: ProfileFor
+) -> None:
+    monitor = User.new("monitor", ["clusterMonitor"])
+    roles = ["backup", "restore", "readWriteAnyDatabase", "dbAdminAnyDatabase", "clusterMonitor"]
+    restorer = User.new("restorer", roles)
+    own = make_replica_set(nodes=1, users=(monitor, restorer))
+    prepared = profile_for(own)
+    uri_file = prepared.config_file.with_name("uri")
+
+    uri_file.write_text(own.user_uri(monitor))
+    code, found = findings()
+    assert code == 2 and found["role-missing"]["level"] == "critical"
+    assert "grantRolesToUser" in found["role-missing"]["fix"]
+
+    uri_file.write_text(own.user_uri(restorer))
+    with closing(own.client()) as client:
+        client.shop.create_collection(aside_name("0a1b2c3d", "1"))
+        client.shop.create_collection(staging_name("0a1b2c3d", 1))
+        client.admin.command({"setUserWriteBlockMode": 1, "global": True})
+        code, found = findings()
+        assert code == 2 and found["write-block-left"]["level"] == "critical"
+        assert found["roles"]["level"] == "fine"
+        assert aside_name("0a1b2c3d", "1") in found["set-aside"]["text"]
+        assert staging_name("0a1b2c3d", 1) in found["staging-left"]["text"]
+
+        code, found = findings("--fix")
+        assert found["write-block"]["level"] == "fine" and code == 1
+        status = client.admin.command("serverStatus")
+        assert status["repl"]["userWriteBlockMode"] == 1
+
+
+def test_the_block_of_a_job_at_work_is_not_taken_away(
+    make_replica_set: MakeReplicaSet, profile_for: ProfileFor
+) -> None:
+    from mongo_dr_console.mongo.locks import DeploymentLock, this_owner
+
+    own = make_replica_set(nodes=1)
+    profile_for(own)
+    with closing(own.client()) as client:
+        client.admin.command({"setUserWriteBlockMode": 1, "global": True})
+        with DeploymentLock(client, "0a1b2c3d", "restore", this_owner()):
+            done = mdr("doctor", "--fix", "--json")
+            assert done.returncode == 3
+            assert json.loads(done.stdout)["error"]["code"] == "write-block-in-use"
+            assert client.admin.command("serverStatus")["repl"]["userWriteBlockMode"] == 2
+
+
+def test_without_authentication_it_says_what_that_means(
+    make_replica_set: MakeReplicaSet, profile_for: ProfileFor
+) -> None:
+    own = make_replica_set(nodes=1, auth=False)
+    prepared = profile_for(own)
+    _, found = findings()
+    assert found["no-authentication"]["level"] == "warning"
+    own.kill_all()
+    code, found = findings()
+    assert code == 2 and found["deployment-unreachable"]["fix"]
+    assert found["store"]["level"] == "fine" and prepared.store.exists()
+
+
+def test_roles_are_printed_without_a_connection(replica_set: ReplicaSet, profile_for: ProfileFor) -> None:
+    prepared = profile_for(replica_set)
+    prepared.config_file.unlink()
+    text = mdr("doctor", "--print-roles")
+    assert text.returncode == 0 and text.stdout.count("db.createUser") == 3
+    data = json.loads(mdr("doctor", "--print-roles", "--json").stdout)
+    assert [r["access"] for r in data["roles"]] == ["watch", "operate", "restore"]
