@@ -34,8 +34,11 @@ PACE = 20
 GAP_SECONDS = 2.0
 """A pause longer than this ends a group; operations this close to its fast part belong to it."""
 
-DROP_GAP_SECONDS = 10
+DROP_GAP_SECONDS = 2
 """Drops further apart than this are not those of one ``dropDatabase``."""
+
+DROP_WAIT_SECONDS = 60
+"""How long ``dropDatabase`` may wait, after its drops, for a majority to have them."""
 
 _BUCKETS = "system.buckets."
 _VIEWS = "system.views"
@@ -194,13 +197,17 @@ class EventScan:
     def feed(self, operation: Operation, time: float) -> Iterator[Event]:
         """Takes the next operation; yields what is certain by now, not in order of position.
 
+        Inserts matter only while ``watching`` says so.
+
         Args:
             operation: In the order of the oplog.
             time: Seconds since 1970 at which it was written, as exactly as known; never falling.
         """
         if operation.op == "c":
             yield from self._command(operation)
-        elif operation.op in "du":
+            return
+        yield from self._flush_drops(operation.database)
+        if operation.op in "du":
             fields = frozenset(changed_fields(operation.document)) if operation.op == "u" else NO_FIELDS
             namespace, session = operation.namespace, operation.session
             yield from self.write(Write(operation.op, namespace, session, fields, operation.position, time))
@@ -212,6 +219,16 @@ class EventScan:
         for writer in self._writers.values():
             yield from self._settle(writer, float("inf"))
         self._writers.clear()
+
+    @property
+    def watching(self) -> bool:
+        """Whether a write into some database would tell drops in it from those of a ``dropDatabase``, during
+        which the server lets nothing be written there."""
+        return bool(self._drops)
+
+    def wrote(self, database: str) -> Iterator[Event]:
+        """Says that something was written into a database."""
+        yield from self._flush_drops(database)
 
     @property
     def open_since(self) -> Position | None:
@@ -260,6 +277,9 @@ class EventScan:
                 )
 
     def _drop_database(self, operation: Operation) -> Iterator[Event]:
+        waiting = self._drops.get(operation.database)
+        if waiting and operation.position.t - waiting[-1].position.t > DROP_WAIT_SECONDS:
+            yield from self._flush_drops(operation.database)
         drops = self._drops.pop(operation.database, [])
         namespaces = tuple(str(d.namespace) for d in drops)
         counted = [d.documents for d in drops if _is_of_users(operation.database, d.namespace.collection)]
@@ -282,6 +302,8 @@ class EventScan:
         if self._fed % _SWEEP == 0:
             yield from self._sweep(write.time)
         key, time = write[:3], write.time
+        if self._drops:
+            yield from self._flush_drops(write.namespace.partition(".")[0])
         writer = self._writers.get(key)
         if writer is None:
             database, _, collection = write.namespace.partition(".")

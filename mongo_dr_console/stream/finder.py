@@ -15,7 +15,6 @@ from mongo_dr_console.model.describe import describe_entry, describe_operation
 from mongo_dr_console.model.entryhead import head, operation_type
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.eventscan import (
-    DROP_GAP_SECONDS,
     GAP_SECONDS,
     NO_FIELDS,
     PACE,
@@ -32,7 +31,6 @@ _LOOK_BACK = 60
 """Seconds before ``since`` from which on is read, so that an event keeps its first entry and so its id."""
 
 _REACH = int(2 * GAP_SECONDS) + 1
-_MAY_BE_CUT = max(_REACH, DROP_GAP_SECONDS)
 
 # Whole entries as plain dictionaries: for the many small deletes and updates faster than a raw document.
 _PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -176,7 +174,7 @@ def _scan_window(
     while True:
         start = max(window.start, Position(max(since.t - look_back, 0), 0))
         found = _scan(source, start, until, window.end, minimum)
-        cut = start > window.start and any(e.position.t - start.t <= _MAY_BE_CUT for e in found)
+        cut = start > window.start and any(e.position.t - start.t <= _REACH for e in found)
         if not cut:
             return [e for e in found if e.last >= since and e.position <= until]
         look_back *= 20
@@ -230,6 +228,8 @@ class _Reader:
                     self._tick(stamp.time, entry.get("wall")),
                 )
             )
+        elif op == "i" and scan.watching:
+            yield from scan.wrote(str(raw_entry(raw)["ns"]).partition(".")[0])
         elif op == "c":
             whole = raw_entry(raw)
             time = self._tick(whole["ts"].time, whole.get("wall"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,12 +11,11 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.eventscan import DROP_WAIT_SECONDS
 from mongo_dr_console.model.position import MAX_ORDINAL, Position, Span
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo import oplog
 from mongo_dr_console.mongo.client import told
-
-_RELEVANT = ("c", "d", "u")
 
 
 class LiveOplog:
@@ -54,19 +54,21 @@ class LiveOplog:
         return Position.of(found["ts"]) if found is not None else None
 
     def destructive(self, start: Position, end: Position, threshold: int, reach: int) -> Iterator[bytes]:
-        """Only the entries that can belong to an event, filtered on the server: commands, and the deletes and
-        updates of namespaces that had at least ``threshold`` of one kind within one second from one writer,
-        ``reach`` seconds around those seconds. A scan of the whole range in Python costs ten times as much.
+        """Only the entries that tell of events, filtered on the server: commands; the deletes and updates of
+        namespaces that had at least ``threshold`` of one kind within one second from one writer, ``reach``
+        seconds around those seconds; and writes into a database shortly before it is dropped. A scan of the
+        whole range in Python costs ten times as much.
         """
-        hot = self._busy_seconds(start, end, threshold)
         wanted: list[dict[str, Any]] = [{"op": "c"}]
-        for (op, namespace), seconds in sorted(hot.items()):
-            ranges = [
-                {"ts": {"$gte": Position(a, 0).timestamp, "$lte": Position(b, MAX_ORDINAL).timestamp}}
-                for a, b in merge_seconds(seconds, reach)
-            ]
+        for (op, namespace), seconds in sorted(self._busy_seconds(start, end, threshold).items()):
+            if op == "c":
+                database = re.escape(namespace.partition(".")[0])
+                dropped = [(second - DROP_WAIT_SECONDS, second) for second in seconds]
+                wanted.append({"ns": {"$regex": f"^{database}\\."}, "$or": [_seconds(*d) for d in dropped]})
+                continue
+            ranges = [_seconds(a, b) for a, b in merge_seconds(seconds, reach)]
             wanted.append({"op": op, "ns": namespace, "$or": ranges})
-        yield from self._raw({"ts": _between(start, end), "op": {"$in": _RELEVANT}, "$or": wanted})
+        yield from self._raw({"ts": _between(start, end), "op": {"$ne": "n"}, "$or": wanted})
 
     def touching(
         self, namespace: str, identities: Sequence[Any], start: Position, end: Position
@@ -95,15 +97,21 @@ class LiveOplog:
     def _busy_seconds(
         self, start: Position, end: Position, threshold: int
     ) -> dict[tuple[str, str], list[int]]:
+        """The seconds by kind and namespace; for ``c`` those in which the database was dropped."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": {"ts": _between(start, end), "op": {"$in": ["d", "u"]}}},
+            {
+                "$match": {
+                    "ts": _between(start, end),
+                    "$or": [{"op": {"$in": ["d", "u"]}}, {"op": "c", "o.dropDatabase": {"$exists": True}}],
+                }
+            },
             {
                 "$group": {
                     "_id": {"o": "$op", "n": "$ns", "s": "$lsid.id", "t": {"$tsSecond": "$ts"}},
                     "count": {"$sum": 1},
                 }
             },
-            {"$match": {"count": {"$gte": threshold}}},
+            {"$match": {"$or": [{"count": {"$gte": threshold}}, {"_id.o": "c"}]}},
             {"$group": {"_id": {"o": "$_id.o", "n": "$_id.n"}, "seconds": {"$addToSet": "$_id.t"}}},
         ]
         found: dict[tuple[str, str], list[int]] = {}
@@ -146,3 +154,9 @@ def merge_seconds(seconds: Sequence[int], reach: int) -> list[tuple[int, int]]:
 
 def _between(start: Position, end: Position) -> dict[str, Any]:
     return {"$gte": start.timestamp, "$lte": end.timestamp}
+
+
+def _seconds(first: int, last: int) -> dict[str, Any]:
+    return {
+        "ts": {"$gte": Position(max(first, 0), 0).timestamp, "$lte": Position(last, MAX_ORDINAL).timestamp}
+    }

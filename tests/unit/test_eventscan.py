@@ -87,7 +87,10 @@ def crud(oplog: Oplog) -> list[Position]:
     "between",
     [
         lambda log: log.command("shop", {"create": "orders"}),
-        lambda log: log.wait(60),
+        lambda log: log.wait(5),
+        lambda log: log.insert("shop.reviews", 1),
+        lambda log: log.delete("shop.reviews", 1),
+        lambda log: log.transaction(ALICE, [("i", "shop.reviews", {"_id": 1})]),
         lambda log: log.command("shop", {"renameCollection": "shop.a", "to": "shop.b"}),
     ],
 )
