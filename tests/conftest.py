@@ -31,7 +31,7 @@ import pytest
 from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.mongo import processes
-from mongo_dr_console.mongo.launch import Options, ReplicaSet
+from mongo_dr_console.mongo.launch import Options, ReplicaSet, User
 from mongo_dr_console.mongo.mongod import find_mongod
 
 MakeReplicaSet = Callable[..., ReplicaSet]
@@ -81,7 +81,9 @@ def sets_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def replica_set(mongod: Path, sets_folder: Path) -> Iterator[ReplicaSet]:
-    replica_set = ReplicaSet.launch(sets_folder / "shared", Options(set_name="shared"))
+    # An application's user: the tool's own, root, passes a write block, and an application does not.
+    app = User.new("app", ["readWriteAnyDatabase", "dbAdminAnyDatabase"])
+    replica_set = ReplicaSet.launch(sets_folder / "shared", Options(set_name="shared", users=(app,)))
     replica_set.wait_for_members()
     yield replica_set
     replica_set.close()

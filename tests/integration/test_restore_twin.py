@@ -1,0 +1,197 @@
+"""Restores compared byte for byte with a twin, while writers go on; and the mutants that must be caught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from bson.timestamp import Timestamp
+from support import twin
+from support.jobs import backup_here, restore_here
+from support.writers import Writers, fill
+
+from mongo_dr_console.engines.builtin import replay, replay_run
+from mongo_dr_console.model import oplogentry, position
+from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.trouble import Trouble
+from mongo_dr_console.mongo.client import connect
+from mongo_dr_console.stream.finder import find_events
+from mongo_dr_console.stream.live import LiveOplog
+
+pytestmark = pytest.mark.mongod
+
+
+@dataclass
+class Scene:
+    """A database with writers on it, a snapshot taken in between, and a mistake."""
+
+    client: Any
+    prepared: Any
+    database: str
+    start: Timestamp
+    writers: Writers
+    first: Position
+    event: Any
+
+    def twin(self, applies: Callable[[Timestamp], bool], **more: Any) -> dict[str, Any]:
+        name = f"{self.database}_twin"
+        self.client.drop_database(name)
+        try:
+            return twin.build(self.client, self.database, name, self.start, applies, **more)
+        finally:
+            self.client.drop_database(name)
+
+
+def drop_collection(shop: Any) -> None:
+    shop.orders.drop()
+
+
+def drop_database(shop: Any) -> None:
+    shop.client.drop_database(shop.name)
+
+
+def mass_delete(shop: Any) -> None:
+    shop.orders.delete_many({"_id": {"$type": "number"}})
+
+
+def bad_update(shop: Any) -> None:
+    shop.orders.update_many({}, {"$set": {"state": "LOST", "sub": None}})
+
+
+MISTAKES = {f.__name__: f for f in (drop_collection, drop_database, mass_delete, bad_update)}
+
+
+KINDS = {
+    "drop_collection": "drop",
+    "drop_database": "drop-database",
+    "mass_delete": "mass-delete",
+    "bad_update": "mass-update",
+}
+
+
+def note(client: Any) -> Timestamp:
+    """The cluster time of an entry of its own, majority-committed."""
+    command = {"appendOplogNote": 1, "data": {"test": 1}, "writeConcern": {"w": "majority"}}
+    moment: Timestamp = client.admin.command(command)["operationTime"]
+    return moment
+
+
+@contextmanager
+def scene(client: Any, app: Any, prepared: Any, database: str, mistake: str) -> Iterator[Scene]:
+    start = note(client)
+    fill(client, database)
+    with Writers(app, database) as writers:
+        writers.wait_for(150)
+        backup_here(prepared)
+        writers.wait_for(200)
+        shop = client[database]
+        with writers.pause():
+            # Neighbours on both sides, one entry away, so that a limit that is off by one shows.
+            shop.orders.insert_one({"_id": "just before", "no": "before", "n": 0, "state": "x"})
+            before = shop.orders.update_one({"_id": "just before"}, {"$set": {"n": 1}})
+            assert before.modified_count == 1
+            MISTAKES[mistake](shop)
+            shop.orders.insert_one({"_id": "just after", "no": "after", "n": 0, "state": "x"})
+        writers.wait_for(200)
+        note(client)
+        kind = KINDS[mistake]
+        events = find_events(LiveOplog(client))
+        ours = [e for e in events if e.namespace.partition(".")[0] == database and e.kind == kind]
+        found = [e for e in ours if e.selector.session is None]
+        assert len(found) == 1, found
+        event = found[0]
+        yield Scene(client, prepared, database, start, writers, event.position, event)
+
+
+@pytest.fixture
+def client(replica_set: Any) -> Iterator[Any]:
+    with closing(replica_set.client()) as client:
+        yield client
+
+
+@pytest.fixture
+def app(replica_set: Any) -> Iterator[Any]:
+    """As an application connects: it does not pass a write block."""
+    with closing(connect(replica_set.user_uri(replica_set.options.users[0]))) as client:
+        yield client
+
+
+@pytest.fixture
+def prepared(profile_for: Any, replica_set: Any) -> Any:
+    return profile_for(replica_set)
+
+
+def is_of_mistake(mistake: str, scene: Scene) -> Callable[[Timestamp, Any, Any], bool]:
+    """Tells a mistake's own operations by what the test knows of it, without our event finder."""
+
+    def skips(ts: Timestamp, session: Any, operation: Any) -> bool:
+        if mistake in ("drop_collection", "drop_database"):
+            names = ("drop", "dropDatabase")
+            return operation["op"] == "c" and next(iter(operation["o"])) in names
+        if session is not None or not operation["ns"].endswith(".orders"):
+            return False
+        return bool(operation["op"] == ("d" if mistake == "mass_delete" else "u"))
+
+    return skips
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_before_the_mistake(
+    client: Any, app: Any, prepared: Any, database_name: str, mistake: str
+) -> None:
+    with scene(client, app, prepared, database_name, mistake) as s:
+        limit = s.first.timestamp
+        _, result = restore_here(prepared, before=f"event:{s.event.id}", namespaces=(database_name,))
+        s.writers.stop()
+        wanted = s.twin(lambda ts: ts < limit)
+        # Writers went on after the cut-over: what they did to the restored collections is played on top.
+        placed = Position.parse(result["position"])
+        found = at_cluster_time(client, database_name, placed)
+        assert twin.differences(found, wanted) == []
+        assert "just before" in str(wanted["orders"][0]) and "just after" not in str(wanted["orders"][0])
+
+
+def at_cluster_time(client: Any, database: str, moment: Position) -> dict[str, Any]:
+    """The state with documents read at a cluster time; the collections must not have been renamed since."""
+    from bson.raw_bson import RawBSONDocument
+
+    from mongo_dr_console.model.rawbson import RAW
+
+    found = twin.state_of(client, database)
+    for name, state in found.items():
+        if state[0] == "view":
+            continue
+        command = {
+            "find": name,
+            "readConcern": {"level": "snapshot", "atClusterTime": moment.timestamp},
+            "batchSize": 100_000,
+        }
+        reply = client[database].command(command, codec_options=RAW)
+        assert reply["cursor"]["id"] == 0
+        documents = sorted(bytes(RawBSONDocument(d.raw).raw) for d in reply["cursor"]["firstBatch"])
+        found[name] = (documents, *state[1:])
+    return found
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_without_the_mistake(
+    client: Any, app: Any, prepared: Any, database_name: str, mistake: str
+) -> None:
+    with scene(client, app, prepared, database_name, mistake) as s:
+        other = client[f"{database_name}_other"]
+        other.untouched.insert_one({"_id": 1})
+        _, result = restore_here(prepared, skip=(s.event.id,))
+        placed = Position.parse(result["position"])
+        s.writers.wait_for(50)
+        s.writers.stop()
+        # Writes up to the cut-over are in, none is lost; what came after it, the live collections tell.
+        wanted = s.twin(lambda ts: ts <= placed.timestamp, skips=is_of_mistake(mistake, s))
+        names = {n["to"].partition(".")[2] for n in result["namespaces"]}
+        found = {k: v for k, v in at_cluster_time(client, database_name, placed).items() if k in names}
+        assert twin.differences(found, {k: v for k, v in wanted.items() if k in names}) == []
+        assert "just after" in str(found["orders"][0])
+        assert list(other.untouched.find()) == [{"_id": 1}]
+        client.drop_database(other.name)
