@@ -13,7 +13,7 @@ from support import twin
 from support.jobs import backup_here, restore_here
 from support.writers import Writers, fill
 
-from mongo_dr_console.engines.builtin import replay, replay_run
+from mongo_dr_console.engines.builtin import replay
 from mongo_dr_console.model import oplogentry, position
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Trouble
@@ -139,9 +139,7 @@ def is_of_mistake(mistake: str, scene: Scene) -> Callable[[Timestamp, Any, Any],
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_before_the_mistake(
-    client: Any, app: Any, prepared: Any, database_name: str, mistake: str
-) -> None:
+def test_before_the_mistake(client: Any, app: Any, prepared: Any, database_name: str, mistake: str) -> None:
     with scene(client, app, prepared, database_name, mistake) as s:
         limit = s.first.timestamp
         _, result = restore_here(prepared, before=f"event:{s.event.id}", namespaces=(database_name,))
@@ -177,9 +175,7 @@ def at_cluster_time(client: Any, database: str, moment: Position) -> dict[str, A
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_without_the_mistake(
-    client: Any, app: Any, prepared: Any, database_name: str, mistake: str
-) -> None:
+def test_without_the_mistake(client: Any, app: Any, prepared: Any, database_name: str, mistake: str) -> None:
     with scene(client, app, prepared, database_name, mistake) as s:
         other = client[f"{database_name}_other"]
         other.untouched.insert_one({"_id": 1})
@@ -195,3 +191,89 @@ def test_without_the_mistake(
         assert "just after" in str(found["orders"][0])
         assert list(other.untouched.find()) == [{"_id": 1}]
         client.drop_database(other.name)
+
+
+def no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay.Replayer, "send", lambda self, actions: None)
+
+
+def limit_one_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(position.Limit, "admits", lambda self, at: at <= self.position)
+
+
+def limit_one_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
+    def admits(self: Any, at: Position) -> bool:
+        return at < Position(self.position.t, self.position.i - 1)
+
+    monkeypatch.setattr(position.Limit, "admits", admits)
+
+
+MUTANTS = {f.__name__: f for f in (no_replay, limit_one_later, limit_one_earlier)}
+
+
+@pytest.mark.parametrize("mutant", MUTANTS)
+def test_a_broken_restore_is_caught(
+    client: Any,
+    app: Any,
+    prepared: Any,
+    database_name: str,
+    mutant: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with scene(client, app, prepared, database_name, "mass_delete") as s:
+        limit = s.first.timestamp
+        with monkeypatch.context() as broken:
+            MUTANTS[mutant](broken)
+            try:
+                _, result = restore_here(prepared, before=str(s.first), namespaces=(database_name,))
+            except Trouble as trouble:
+                assert trouble.code in ("verification", "replay-failed")
+                return
+        s.writers.stop()
+        wanted = s.twin(lambda ts: ts < limit)
+        found = at_cluster_time(client, database_name, Position.parse(result["position"]))
+        assert twin.differences(found, wanted) != []
+
+
+def large_transaction(client: Any, database: str) -> tuple[Position, Position]:
+    """One of more than 16 MB, which takes several entries; returns the first's and the last's positions."""
+    start = note(client)
+    shop = client[database]
+    with client.start_session() as session, session.start_transaction():
+        for n in range(3):
+            shop.orders.insert_one(
+                {"_id": f"big{n}", "no": f"big{n}", "x": b"x" * 7_000_000}, session=session
+            )
+    end = note(client)
+    query = {"ts": {"$gt": start, "$lt": end}, "op": "c", "o.applyOps": {"$exists": True}}
+    found = [Position.of(e["ts"]) for e in client.local["oplog.rs"].find(query, {"ts": 1}).sort("ts", 1)]
+    assert len(found) >= 2
+    return found[0], found[-1]
+
+
+def split_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oplogentry, "_is_transaction", lambda entry: False)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_limit_inside_a_transaction_applies_nothing_of_it(
+    client: Any, prepared: Any, database_name: str, broken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = note(client)
+    fill(client, database_name)
+    backup_here(prepared)
+    first, last = large_transaction(client, database_name)
+    for limit in (first, last):
+        with monkeypatch.context() as patched:
+            if broken:
+                split_transactions(patched)
+            restore_here(prepared, through=str(limit), namespaces=(database_name,))
+        name = f"{database_name}_twin"
+        wanted = twin.build(client, database_name, name, start, lambda ts, at=limit: ts <= at.timestamp)
+        found = twin.state_of(client, database_name)
+        client.drop_database(name)
+        assert any(b"big0" in document for document in wanted["orders"][0]) == (limit == last)
+        if broken and limit == first:
+            assert twin.differences(found, wanted) != []
+            return
+        assert twin.differences(found, wanted) == []

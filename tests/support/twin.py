@@ -119,9 +119,11 @@ def build(
         if name != database or _is_ours(operation) or skips(ts, session, operation):
             continue
         if operation["op"] != "c" and collection != "system.views":
+            if len(operation.raw) > 100_000:
+                flush()
             batch.append({k: operation[k] for k in ("op", "o", "o2") if k in operation})
             batch[-1]["ns"] = f"{twin}.{collection}"
-            if len(batch) >= 500:
+            if len(batch) >= 500 or len(operation.raw) > 100_000:
                 flush()
             continue
         flush()

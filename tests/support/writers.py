@@ -92,7 +92,7 @@ class Writers:
             case 4:
                 shop.orders.replace_one({"_id": some}, {"no": f"o{some}", "n": -1, "state": "new"})
             case 5:
-                shop.orders.delete_one({"_id": f"{key.split('-')[0]}-{luck.randrange(1, 200)}"})
+                shop.orders.delete_one({"_id": f"{key.partition('-')[0]}-{luck.randrange(1, 200)}"})
             case 6:
                 shop.items.update_one({"_id": some}, {"$set": {"qty": luck.randrange(9)}}, upsert=True)
             case _:
