@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
-from mongo_dr_console.config import Profile, StoreConfig
+from mongo_dr_console.config import DurationThreshold, Profile, StoreConfig
 from mongo_dr_console.model import coverage as covering
 from mongo_dr_console.model.backupfacts import StoreFacts
 from mongo_dr_console.model.coverage import Coverage, LiveOplog
@@ -321,8 +321,7 @@ def limits_of(profile: Profile) -> Limits:
     """A profile's targets and thresholds as the model wants them."""
     thresholds, targets = profile.thresholds, profile.targets
 
-    def seconds(name: str) -> Threshold:
-        threshold = getattr(thresholds, name)
+    def seconds(threshold: DurationThreshold) -> Threshold:
         warning = threshold.warning
         return Threshold(
             threshold.critical.total_seconds(), None if warning is None else warning.total_seconds()
@@ -331,12 +330,12 @@ def limits_of(profile: Profile) -> Limits:
     return Limits(
         rpo=targets.rpo.total_seconds(),
         rto=targets.rto.total_seconds(),
-        backup_age=seconds("backup_age"),
+        backup_age=seconds(thresholds.backup_age),
         size_delta=Threshold(thresholds.size_delta.critical, thresholds.size_delta.warning),
-        restore_test_age=seconds("restore_test_age"),
-        oplog_lag=seconds("oplog_lag"),
-        margin=seconds("margin"),
-        streamed=getattr(profile, "oplog", None) is not None,
+        restore_test_age=seconds(thresholds.restore_test_age),
+        oplog_lag=seconds(thresholds.oplog_lag),
+        margin=seconds(thresholds.margin),
+        streamed=profile.oplog.kafka is not None or profile.oplog.segments is not None,
     )
 
 

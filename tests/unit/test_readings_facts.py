@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from readingkit import ELSEWHERE, HERE, NOW, at, member, oplog, reading, readings, set_status, snapshot, store
 
+from mongo_dr_console.config import Profile
 from mongo_dr_console.model.backupfacts import backup_facts
 from mongo_dr_console.model.estimate import Measured, Work, estimate, operations_between
 from mongo_dr_console.model.readings import rto_now
@@ -17,7 +18,7 @@ from mongo_dr_console.model.words import duration
 from mongo_dr_console.mongo.members import member_uri, seeds
 from mongo_dr_console.mongo.oplogstats import member_lags
 from mongo_dr_console.workers.backoff import delay
-from mongo_dr_console.workers.sources import measured_restores
+from mongo_dr_console.workers.sources import limits_of, measured_restores
 
 
 def test_an_oplog_of_some_seconds_says_nothing_of_the_future() -> None:
@@ -119,6 +120,19 @@ def test_measured_restores_come_from_the_ledger_and_count_once() -> None:
     assert found == (Measured(Work(1000, 5000, 7), 12.5),)
     twice = {n: reading(n, store(snapshot(5), measured=found)) for n in ("store:a", "store:b")}
     assert readings(stores=twice).measured == found
+
+
+def test_a_profile_is_streamed_only_where_a_stream_is_configured() -> None:
+    bare = Profile.model_validate({"uri": "mongodb://h/", "thresholds": {"margin": {"critical": "1h"}}})
+    limits = limits_of(bare)
+    assert (limits.streamed, limits.rpo, limits.margin.critical, limits.margin.warning) == (
+        False,
+        60,
+        3600,
+        None,
+    )
+    kafka = {"oplog": {"kafka": {"bootstrap": ["k:9092"]}}}
+    assert limits_of(Profile.model_validate({"uri": "mongodb://h/", **kafka})).streamed
 
 
 def test_all_stores_as_one_reading() -> None:
