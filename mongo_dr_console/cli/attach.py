@@ -66,7 +66,7 @@ def _summary(view: JobView) -> None:
     took = "" if view.seconds is None else f" in {seconds_text(view.seconds)}"
     sys.stdout.write(f"Job {view.job} ({clean(view.kind)}): {view.state}{took}\n")
     for name, value in (view.result or {}).items():
-        if isinstance(value, str | int | float):
+        if name != "schema" and isinstance(value, str | int | float):
             shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
             sys.stdout.write(f"  {clean(name)}: {clean(shown)}\n")
     sys.stdout.flush()

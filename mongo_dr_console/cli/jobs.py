@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -227,7 +228,10 @@ def _page(view: JobView) -> list[str]:
         text = done_text(step) if step.state == "done" else f"{progress_text(step)}  ({step.state})"
         lines.append(f"step      {text}")
     lines += [f"{note.level:<9} {note.at:%H:%M:%S} UTC {note.text}" for note in view.notes]
-    lines += [f"result    {name}: {value}" for name, value in (view.result or {}).items()]
+    for name, value in (view.result or {}).items():
+        if name != "schema":
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            lines.append(f"result    {name}: {shown}")
     if view.error is not None:
         lines.append(f"error     {view.error.message}")
         if view.error.hint:
