@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mongo_dr_console.cli.output import clean, print_json, say
-from mongo_dr_console.config import PRACTICE
+from mongo_dr_console.config import PRACTICE, load_config
 
 if TYPE_CHECKING:
     from mongo_dr_console.sandbox.incidents import Incident
@@ -50,7 +49,7 @@ def up(as_json: AsJson = False) -> None:
     typer.echo(f"The practice deployment is up: set {practice.set!r}, {practice.documents:,} documents.")
     typer.echo(f"  config    {clean(practice.config)}  (profile {practice.profile!r})")
     typer.echo(f"  store     {clean(practice.store)}, snapshot {practice.snapshot}")
-    typer.echo(_commands_to_try())
+    typer.echo("\n".join(_commands_to_try()))
 
 
 def down(as_json: AsJson = False) -> None:
@@ -102,6 +101,7 @@ def incident(
 
 def demo() -> None:
     """Puts the practice deployment up, watches it, and removes it at the end (Ctrl-C)."""
+    from mongo_dr_console.cli.watch import watch
     from mongo_dr_console.sandbox.place import Place
     from mongo_dr_console.sandbox.practice import hold
 
@@ -109,8 +109,14 @@ def demo() -> None:
     held = hold(place, say)
     try:
         with _ended_by_signals():
-            say(f"The practice deployment is up.\n{_commands_to_try()}\n")
-            _watch()
+            say("\n".join(_commands_to_try()))
+            profile = load_config(place.config).profiles[PRACTICE]
+            watch(
+                PRACTICE,
+                profile,
+                plain=False,
+                above=[*_commands_to_try(), "Ctrl-C here removes everything.", ""],
+            )
     finally:
         # From here on nothing but the removal itself decides when it is over.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -154,17 +160,15 @@ def _tell(happened: Incident) -> None:
     )
 
 
-def _commands_to_try() -> str:
+def _commands_to_try() -> list[str]:
     command = f"{mdr()} --profile {PRACTICE}"
-    return "\n".join(
-        [
-            "Three commands to try in another terminal, in this folder:",
-            f"  1. make a mistake    {command} sandbox incident drop-collection",
-            f"  2. find it           {command} find --since -10m",
-            f"  3. undo it and keep  {command} restore run --ns shop.orders --skip EVENT",
-            "     what came after   (EVENT: the id that find prints; or go back: --before event:EVENT)",
-        ]
-    )
+    return [
+        "Break it and bring it back, from another terminal in this folder:",
+        f"  {command} sandbox incident drop-collection",
+        f"  {command} find --since -10m",
+        f"  {command} restore run --ns shop.orders --skip EVENT",
+        "EVENT is the id that find prints; --before event:EVENT goes back to before it.",
+    ]
 
 
 def _time(seconds: float) -> str:
@@ -174,33 +178,12 @@ def _time(seconds: float) -> str:
 @contextmanager
 def _ended_by_signals() -> Iterator[None]:
     """A closed terminal or a polite kill ends the demo as Ctrl-C does."""
-
-    def end(*_: object) -> None:
-        raise KeyboardInterrupt
-
     numbers = (signal.SIGTERM, signal.SIGHUP)
     for number in numbers:
-        signal.signal(number, end)
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         with suppress(KeyboardInterrupt):
             yield
     finally:
         for number in numbers:
             signal.signal(number, signal.SIG_IGN)
-
-
-def _watch() -> None:
-    """``mdr status --watch`` until it ends; by Ctrl-C it ends itself, and puts the terminal in order."""
-    command = [sys.executable, "-m", "mongo_dr_console", "--profile", PRACTICE, "status", "--watch"]
-    watch = subprocess.Popen(command)
-    try:
-        watch.wait()
-    except KeyboardInterrupt:
-        with suppress(subprocess.TimeoutExpired):
-            watch.send_signal(signal.SIGINT)
-            watch.wait(5)
-        raise
-    finally:
-        if watch.poll() is None:
-            watch.kill()
-            watch.wait()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from mongo_dr_console.cli.statustext import lines
 from mongo_dr_console.config import Profile
@@ -23,11 +24,15 @@ _HOME, _CLEAR_LINE, _CLEAR_BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 
-def watch(name: str, profile: Profile, *, plain: bool) -> None:
-    """Until Ctrl-C, which is the ordinary end. In place on a terminal; a block per change otherwise."""
+def watch(name: str, profile: Profile, *, plain: bool, above: Sequence[str] = ()) -> None:
+    """Until Ctrl-C, which is the ordinary end. In place on a terminal; a block per change otherwise.
+
+    Args:
+        above: Lines that stay on top, where it is drawn in place.
+    """
     in_place = sys.stdout.isatty() and not plain
     try:
-        run_bounded(_watch(name, profile, _draw if in_place else _Changes().tell, in_place))
+        run_bounded(_watch(name, profile, partial(_draw, above) if in_place else _Changes().tell, in_place))
     except KeyboardInterrupt:
         return
 
@@ -61,9 +66,10 @@ async def _first_answers(pollers: Pollers, polling: asyncio.Task[None]) -> None:
     tried.cancel()
 
 
-def _draw(readings: Readings, verdict: Verdict, limits: Limits, now: datetime) -> None:
+def _draw(above: Sequence[str], readings: Readings, verdict: Verdict, limits: Limits, now: datetime) -> None:
     columns, rows = shutil.get_terminal_size()
-    text = lines(readings, verdict, limits, now, width=columns)[: max(1, rows - 1)]
+    fixed = [line[:columns] for line in above]
+    text = [*fixed, *lines(readings, verdict, limits, now, width=columns)][: max(1, rows - 1)]
     _write(_HOME + "".join(f"{line}{_CLEAR_LINE}\r\n" for line in text) + _CLEAR_BELOW)
 
 

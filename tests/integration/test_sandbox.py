@@ -289,7 +289,7 @@ def test_two_at_once_share_one(shell: Shell) -> None:
 def test_a_demo_that_is_ended_leaves_nothing(shell: Shell) -> None:
     demo = shell.start("demo")
     assert demo.stderr is not None
-    said = [next(line for line in demo.stderr if "Three commands" in line)]
+    said = [next(line for line in demo.stderr if "sandbox incident" in line)]
     demo.send_signal(signal.SIGTERM)
     said += demo.stderr.readlines()
     assert demo.wait(_PATIENCE) == 0, said
