@@ -34,6 +34,12 @@ def test_without_the_deployment_each_snapshot_is_restorable_at_its_end_alone() -
     assert found.margin_seconds is None
 
 
+def test_of_several_joined_snapshots_the_oldest_begins_the_range_and_all_are_named() -> None:
+    old, new = snapshot(6000), snapshot(600)
+    found = build([new, old], live(7200, old, new), now=NOW)
+    assert found.ranges == (Range(at(6000), at(0), ("snapshot:s6000", "snapshot:s600", "live")),)
+
+
 def test_a_rolled_over_oplog_leaves_a_gap_up_to_the_next_snapshot() -> None:
     old, new = snapshot(9000), snapshot(600)
     found = build([new, old], live(7200, old, new), now=NOW)
@@ -139,6 +145,10 @@ def test_whatever_there_is_ranges_are_sound(ages: list[int], oldest: int, lag: i
         if stretch.end > stretch.start:
             assert there.oldest <= stretch.start and stretch.end == there.latest
             assert any(hashes[s.end] == hash_of(s.end) for s in begun if s.end)
+    for base in snapshots:
+        # What joins the live oplog is covered from its end on, whatever else there is.
+        if base.end and there.oldest <= base.end <= there.latest and hashes[base.end]:
+            assert any(r.start <= base.end and r.end == there.latest for r in found.ranges)
     for gap in found.gaps:
         assert found.covers(gap.start)
         assert gap.end is None or gap.start < gap.end

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -200,12 +202,18 @@ def test_a_call_that_hangs_is_not_joined_by_a_second_and_holds_up_no_exit() -> N
     assert len(calls) == 2
 
 
-def test_a_loop_ends_though_a_thread_of_it_hangs() -> None:
-    forever = threading.Event()
+_HANGS = """
+import asyncio, threading
+from mongo_dr_console.workers.pollers import run_bounded
+async def scene():
+    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+run_bounded(scene())
+print("ended")
+"""
 
-    async def scene() -> str:
-        asyncio.get_running_loop().run_in_executor(None, forever.wait)
-        return "ended"
 
-    assert run_bounded(scene()) == "ended"
-    forever.set()
+def test_a_process_ends_though_a_thread_of_it_hangs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _HANGS], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "ended\n"

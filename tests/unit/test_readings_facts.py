@@ -96,6 +96,12 @@ def test_a_small_measured_restore_says_little_of_a_large_one() -> None:
     assert "much smaller" in found.basis
 
 
+def test_what_was_measured_lies_within_the_range() -> None:
+    work = Work(400_000, 0)
+    found = estimate(work, [Measured(work, 20.0), Measured(work, 400.0), Measured(work, 30.0)])
+    assert found.low <= 20.1 and found.high >= 399
+
+
 works = st.builds(Work, st.integers(0, 10**9), st.integers(0, 10**12), st.integers(0, 10**9))
 
 
