@@ -11,11 +11,14 @@ from pymongo.errors import PyMongoError
 from pymongo.read_concern import ReadConcern
 
 from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.entryhead import head
 from mongo_dr_console.model.eventscan import DROP_WAIT_SECONDS
 from mongo_dr_console.model.position import MAX_ORDINAL, Position, Span
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo import oplog
 from mongo_dr_console.mongo.client import told
+
+_BACK_SECONDS = (0, 20, 600, MAX_ORDINAL)
 
 
 class LiveOplog:
@@ -45,13 +48,8 @@ class LiveOplog:
 
     def entry_before(self, position: Position) -> Position | None:
         """Position of the newest entry before this one, None if there is none."""
-        try:
-            found = self._oplog().find_one(
-                {"ts": {"$lt": position.timestamp}}, {"ts": 1}, sort=[("$natural", -1)]
-            )
-        except PyMongoError as error:
-            raise told(error) from None
-        return Position.of(found["ts"]) if found is not None else None
+        found = self._newest({}, position, 1)
+        return head(found[0]).position if found else None
 
     def destructive(self, start: Position, end: Position, threshold: int, reach: int) -> Iterator[bytes]:
         """Only the entries that tell of events, filtered on the server: commands; the deletes and updates of
@@ -79,11 +77,23 @@ class LiveOplog:
 
     def newest(self, end: Position, count: int) -> list[bytes]:
         """The newest entries before ``end``, oldest first, without the server's own no-ops."""
-        try:
-            cursor = self._oplog().find({"ts": {"$lt": end.timestamp}, "op": {"$ne": "n"}})
-            found = [bytes(e.raw) for e in cursor.sort("$natural", -1).limit(count)]
-        except PyMongoError as error:
-            raise told(error) from None
+        return self._newest({"op": {"$ne": "n"}}, end, count)
+
+    def _newest(self, wanted: dict[str, Any], end: Position, count: int) -> list[bytes]:
+        # The server finds the start of a range of the oplog at once, but only when it reads forwards.
+        for seconds in _BACK_SECONDS:
+            start = Position(max(end.t - seconds, 0), 0)
+            pipeline: list[dict[str, Any]] = [
+                {"$match": {"ts": {"$gte": start.timestamp, "$lt": end.timestamp}, **wanted}},
+                {"$sort": {"ts": -1}},
+                {"$limit": count},
+            ]
+            try:
+                found = [bytes(e.raw) for e in self._oplog().aggregate(pipeline)]
+            except PyMongoError as error:
+                raise told(error) from None
+            if len(found) >= count or start.t == 0:
+                break
         return found[::-1]
 
     def oldest(self, start: Position, count: int) -> list[bytes]:
