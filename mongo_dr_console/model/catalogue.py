@@ -211,8 +211,8 @@ def _named(known: list[SnapshotEntry], name: str) -> SnapshotEntry:
 
 
 def latest_verifications(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Verification]:
-    """From the ledger: the newest verification by snapshot and checksum. A check of a lower level that was
-    good does not take the place of a higher one."""
+    """From the ledger: the newest verification by snapshot and checksum. A good one of a
+    lower level takes the place of none: neither of a good one that saw more, nor of a bad one."""
     found: dict[tuple[str, str], Verification] = {}
     for document in documents:
         at = parse_time(document.get("at"))
@@ -222,7 +222,7 @@ def latest_verifications(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[s
         key = name, str(document.get("checksum", ""))
         new = Verification(level, at, document.get("good") is True)
         old = found.get(key)
-        if old is None or not new.good or new.level >= old.level or not old.good:
+        if old is None or not new.good or new.level >= old.level:
             found[key] = new
     return found
 

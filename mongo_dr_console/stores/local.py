@@ -113,12 +113,9 @@ class LocalStore:
     def _fill(self, temporary: Path, chunks: Iterable[bytes]) -> None:
         with faults.told(self.root):
             temporary.parent.mkdir(parents=True, exist_ok=True)
-            file = temporary.open("xb")
-        with file:
-            for chunk in chunks:
-                with faults.told(self.root):
+            with temporary.open("xb") as file:
+                for chunk in chunks:
                     file.write(chunk)
-            with faults.told(self.root):
                 file.flush()
                 os.fsync(file.fileno())
 

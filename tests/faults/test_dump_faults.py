@@ -20,7 +20,6 @@ from dumping import Free, Recorder, Writer
 
 from mongo_dr_console.engines.builtin import dump_scan
 from mongo_dr_console.engines.builtin.dump import DumpRequest, dump
-from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Note, Progress, StepDone
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo.client import connect
@@ -89,48 +88,6 @@ def test_the_primary_is_killed_after_the_data_was_read(
         found = dumping.replayed(open_snapshot(store, manifest.name), "shop")
         wanted = dumping.at_time(client, "shop", manifest.window.end)
     assert dumping.differences(found, wanted) == []
-
-
-@pytest.mark.mongod
-def test_an_oplog_that_rolls_over_while_data_is_read_is_not_lost(
-    make_replica_set: MakeReplicaSet, tmp_path: Path
-) -> None:
-    """The window is copied while the data is read, so that it may be longer than the oplog."""
-    from mongo_dr_console.engines.builtin import dump as module
-    from mongo_dr_console.mongo.oplog import ends
-
-    # The oplog is only cut up to the newest checkpoint, of which there is else one a minute.
-    replica_set: ReplicaSet = make_replica_set(nodes=1, oplog_mb=16, parameters={"syncdelay": "1"})
-    store = LocalStore("local", tmp_path / "store")
-    begun: list[Position] = []
-    followed = threading.Event()
-    scan, advance = dump_scan.Scanner.scan, module.OplogCopy.advance
-
-    def advance_and_tell(self: Any, end: Any) -> bool:
-        done = advance(self, end)
-        begun.append(self.start)
-        followed.set()
-        return done
-
-    with closing(connect(replica_set.uri)) as client:
-        dumping.seed(client, "shop", 100)
-
-        def scan_when_the_start_is_gone(self: Any, scan_: Any, file: Any) -> Any:
-            while not begun or ends(client)[0] <= begun[0]:
-                client.shop.a.replace_one({"_id": 1}, {"x": os.urandom(2_000_000)})
-                followed.clear()
-                assert followed.wait(30)
-            return scan(self, scan_, file)
-
-        request = DumpRequest(read_identity(client, "test"), databases=("shop",), threads=1)
-        with pytest.MonkeyPatch.context() as patch, SnapshotWriter(store) as snapshot:
-            patch.setattr(module, "_OPLOG_EVERY", 0.0)
-            patch.setattr(dump_scan.Scanner, "scan", scan_when_the_start_is_gone)
-            patch.setattr(module.OplogCopy, "advance", advance_and_tell)
-            manifest = dump(client, request, snapshot, Recorder(), Free())
-        assert ends(client)[0] > manifest.window.start
-        found = dumping.replayed(open_snapshot(store, manifest.name), "shop")
-        assert dumping.differences(found, dumping.at_time(client, "shop", manifest.window.end)) == []
 
 
 @contextmanager

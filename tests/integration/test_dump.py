@@ -384,3 +384,48 @@ def test_needs_no_more_than_the_roles_it_names(
         client.admin.command("dropUser", database_name)
     assert manifest.feature_version
     assert any(c.database == database_name and c.documents == 1 for c in manifest.collections)
+
+
+def test_the_oplog_is_copied_while_data_is_read(
+    replica_set: ReplicaSet,
+    client: Client,
+    store: LocalStore,
+    database_name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was copied is never asked for again, so that the window may be longer than the oplog."""
+    from mongo_dr_console.engines.builtin import dump as module
+    from mongo_dr_console.engines.builtin import dump_oplog, dump_scan
+
+    asked: list[Position] = []
+    read, scan = dump_oplog.raw_batches_untold, dump_scan.Scanner.scan
+
+    def read_and_note(client: Client, start: Position, end: Position | None = None) -> Iterator[bytes]:
+        asked.append(start)
+        return read(client, start, end)
+
+    def scan_later(self: Any, scan_: Any, file: Any) -> Any:
+        _until(lambda: len(asked) > 5)
+        return scan(self, scan_, file)
+
+    monkeypatch.setattr(module, "_OPLOG_EVERY", 0.0)
+    monkeypatch.setattr(dump_oplog, "raw_batches_untold", read_and_note)
+    monkeypatch.setattr(dump_scan.Scanner, "scan", scan_later)
+    dumping.seed(client, database_name, 100)
+    with Writer(replica_set.uri, database_name):
+        manifest = take(client, store, databases=(database_name,))
+    assert asked[0] == manifest.window.start
+    assert len(set(asked)) > 4
+    assert asked == sorted(asked)
+    assert asked.count(manifest.window.start) == 1
+    state = dumping.replayed(open_snapshot(store, manifest.name), database_name)
+    assert dumping.differences(state, dumping.at_time(client, database_name, manifest.window.end)) == []
+
+
+def test_an_entry_that_is_gone_is_an_overflow(client: Client, store: LocalStore) -> None:
+    from mongo_dr_console.engines.builtin.dump_oplog import OplogCopy
+    from mongo_dr_console.mongo.oplog import majority_position
+
+    with SnapshotWriter(store) as writer, pytest.raises(Failed) as caught:
+        OplogCopy(client, writer.open("oplog.bson"), Position(1, 1)).advance(majority_position(client)[0])
+    assert caught.value.code == "oplog-overflow"
