@@ -9,7 +9,7 @@ from mongo_dr_console.cli.output import clean
 from mongo_dr_console.model.present import Panel, Row, numbers_line, present
 from mongo_dr_console.model.readings import Limits, Readings
 from mongo_dr_console.model.verdict import Level, Verdict
-from mongo_dr_console.model.words import moment
+from mongo_dr_console.model.words import UNKNOWN, moment
 
 _MARK_WIDTH = 2
 
@@ -42,7 +42,7 @@ def mark(level: Level) -> str:
 
 
 def panel_lines(panel: Panel) -> list[str]:
-    age = f"age {panel.age}" + (" (stale)" if panel.stale else "")
+    age = f"age {panel.age}" + (" (stale)" if panel.stale and panel.age != UNKNOWN else "")
     text = [f"{mark(panel.level)}  {panel.title} - {age}"]
     if panel.trouble:
         text.append(f"    {panel.trouble}")

@@ -11,6 +11,7 @@ from pymongo.errors import PyMongoError
 from pymongo.read_preferences import PrimaryPreferred
 
 from mongo_dr_console.model.setstatus import SetStatus, merge_views, parse_set_status
+from mongo_dr_console.model.trouble import Refused
 from mongo_dr_console.mongo.client import AsyncClient
 
 _ANY = PrimaryPreferred()
@@ -38,13 +39,23 @@ _LEFT_OUT = (
 async def read_set_status(client: AsyncClient, *, limit_ms: int = 2000) -> SetStatus:
     """The view of the primary, or of another member where there is none.
 
-    Needs the role clusterMonitor. Errors are the driver's.
+    Needs the role clusterMonitor.
+
+    Raises:
+        Refused: A standalone server or a mongos.
+        PyMongoError: As the driver says.
 
     Args:
         client: For the set, or for one member (``directConnection``).
         limit_ms: Server-side time limit of each command.
     """
     hello = await command(client, {"hello": 1}, limit_ms)
+    if "setName" not in hello:
+        raise Refused(
+            "not-a-replica-set",
+            "This server is not a member of a replica set; without an oplog there is no point in time.",
+            "Point the profile at a replica set.",
+        )
     # The first command may have opened the connection; the second is a round trip and nothing else.
     started = perf_counter()
     status = await command(client, {"replSetGetStatus": 1}, limit_ms)

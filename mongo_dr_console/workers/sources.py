@@ -134,6 +134,8 @@ def _succeeded(future: asyncio.Future[SetStatus]) -> SetStatus | None:
 def _worse(whole: asyncio.Future[SetStatus], direct: Exception) -> Trouble:
     """A refused password says more than a timeout; where nobody answered at all, that is what is said."""
     first = whole.exception() if whole.done() else None
+    if isinstance(first, Trouble):
+        return first
     for error in (first, direct):
         if isinstance(error, OperationFailure):
             return told(error)

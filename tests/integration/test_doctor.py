@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from contextlib import closing
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import MakeReplicaSet, ProfileFor
 from test_status import mdr
 
 from mongo_dr_console.model.namespace import aside_name, staging_name
-from mongo_dr_console.mongo.launch import ReplicaSet, User
+from mongo_dr_console.mongo.client import connect
+from mongo_dr_console.mongo.launch import ReplicaSet, User, free_ports
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeReplicaSet, ProfileFor
 
 pytestmark = pytest.mark.mongod
 
@@ -98,6 +103,28 @@ def test_without_authentication_it_says_what_that_means(
     code, found = findings()
     assert code == 2 and found["deployment-unreachable"]["fix"]
     assert found["store"]["level"] == "fine" and prepared.store.exists()
+
+
+def test_a_server_that_is_no_replica_set_is_told_as_such(
+    mongod: Path, tmp_path: Path, replica_set: ReplicaSet, profile_for: ProfileFor
+) -> None:
+    prepared = profile_for(replica_set)
+    (port,) = free_ports(1)
+    data = tmp_path / "data"
+    data.mkdir()
+    alone = [str(mongod), "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(data)]
+    with subprocess.Popen([*alone, "--wiredTigerCacheSizeGB", "0.25"], stdout=-3, stderr=-3) as process:
+        try:
+            prepared.config_file.with_name("uri").write_text(f"mongodb://127.0.0.1:{port}/")
+            with closing(connect(f"mongodb://127.0.0.1:{port}/", seconds=60)) as client:
+                client.admin.command("ping")
+            code, found = findings()
+            status = json.loads(mdr("status", "--json").stdout)
+        finally:
+            process.kill()
+    assert code == 2 and found["not-a-replica-set"]["level"] == "critical"
+    assert status["readings"]["set"]["error"]["code"] == "not-a-replica-set"
+    assert status["verdict"]["level"] != "fine"
 
 
 def test_roles_are_printed_without_a_connection(replica_set: ReplicaSet, profile_for: ProfileFor) -> None:

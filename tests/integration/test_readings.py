@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import MakeReplicaSet, PreparedProfile, ProfileFor
 from dumping import Free, Recorder
 from pydantic import SecretStr
 
@@ -27,6 +27,9 @@ from mongo_dr_console.stores.snapshot_writer import SnapshotWriter
 from mongo_dr_console.stream.coverage import read_coverage
 from mongo_dr_console.workers.pollers import gather_once
 from mongo_dr_console.workers.sources import limits_of
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeReplicaSet, PreparedProfile, ProfileFor
 
 pytestmark = pytest.mark.mongod
 

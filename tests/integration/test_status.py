@@ -10,13 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pytest
-from conftest import MakeReplicaSet, ProfileFor
 from test_readings import take
 
 from mongo_dr_console.mongo.launch import ReplicaSet
+
+if TYPE_CHECKING:
+    from tests.conftest import MakeReplicaSet, ProfileFor
 
 pytestmark = pytest.mark.mongod
 
