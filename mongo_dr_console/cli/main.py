@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -69,12 +71,36 @@ def _build() -> Any:
     return typer.main.get_command(app)
 
 
+def _unexpected(error: Exception) -> Trouble:
+    """What nobody foresaw, for people; ``MDR_DEBUG`` shows where it happened."""
+    if os.environ.get("MDR_DEBUG"):
+        traceback.print_exc()
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return Failed("system-error", f"The system refuses: {where}{error.strerror or error}.")
+    return Failed(
+        "unexpected",
+        f"mdr met an error that it does not know: {type(error).__name__}: {error}",
+        "Jobs go on without this command: mdr jobs list. MDR_DEBUG=1 shows where it happened.",
+    )
+
+
+def _command(words: list[str]) -> str | None:
+    """The first word that is neither an option nor an option's value."""
+    rest = iter(words)
+    for word in rest:
+        if word in ("--profile", "-p"):
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
 def run(arguments: list[str] | None = None) -> None:
     """Entry point: every error ends in a message and an exit code, never in a traceback."""
     words = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in words
-    command = next((w for w in words if w in _MONITORED), None)
-    override = _UNKNOWN if command else None
+    override = _UNKNOWN if _command(words) in _MONITORED else None
     try:
         code = _build().main(args=words, prog_name="mdr", standalone_mode=False)
         raise SystemExit(code if isinstance(code, int) else 0)
@@ -95,3 +121,5 @@ def run(arguments: list[str] | None = None) -> None:
         fail(told(error), as_json=as_json, exit_code=override)
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except Exception as error:
+        fail(_unexpected(error), as_json=as_json, exit_code=override)

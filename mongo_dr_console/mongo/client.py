@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl
 
 from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
@@ -18,6 +22,7 @@ from pymongo.errors import (
     PyMongoError,
     ServerSelectionTimeoutError,
 )
+from pymongo.uri_parser import validate_options
 
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble, Unreachable, WrongUse
 
@@ -26,6 +31,9 @@ AsyncClient = AsyncMongoClient[dict[str, Any]]
 RawClient = MongoClient[RawBSONDocument]
 
 APPNAME = "mongo-dr-console"
+
+# Options of other drivers are passed over; the driver's warning would show a line of its own code.
+warnings.filterwarnings("ignore", message="Unknown option", category=UserWarning)
 
 _TIMEOUTS = re.compile(r" \(configured timeouts: [^)]*\)")
 _UNAUTHORIZED = 13
@@ -56,22 +64,60 @@ def connect(
     options = _options(direct, seconds, appname)
     if any_member:
         options["readPreference"] = "primaryPreferred"
-    try:
+    with _uri_in_words(uri):
         return MongoClient(uri, **options)
-    except PyMongoError as error:
-        raise told(error) from None
-    except ValueError as error:
-        raise WrongUse("uri-wrong", f"The URI cannot be understood: {error}.") from None
 
 
 def connect_async(uri: str, *, direct: bool = False, seconds: float = 2) -> AsyncClient:
     """A client for pollers, with short limits: one per event loop."""
-    try:
+    with _uri_in_words(uri):
         return AsyncMongoClient(uri, **_options(direct, seconds, APPNAME))
+
+
+@contextmanager
+def _uri_in_words(uri: str) -> Iterator[None]:
+    """What is wrong with a URI, and nothing of what stands in it: where a password is not escaped, its pieces
+    are taken for a host, a port or a database."""
+    try:
+        _check_values(uri)
+        yield
     except PyMongoError as error:
         raise told(error) from None
     except ValueError as error:
-        raise WrongUse("uri-wrong", f"The URI cannot be understood: {error}.") from None
+        raise _wrong_uri(str(error)) from None
+    except OSError as error:
+        raise WrongUse(
+            "uri-wrong",
+            f"A file that the URI names cannot be used: {error.filename}: {error.strerror}.",
+            "Correct the URI (tlsCAFile, tlsCertificateKeyFile).",
+        ) from None
+
+
+def _check_values(uri: str) -> None:
+    """The driver only warns of a wrong value (``tls=maybe``) and goes on without the option. One that it does
+    not know may be another driver's."""
+    for name, value in parse_qsl(uri.rpartition("?")[2] if "?" in uri else "", keep_blank_values=True):
+        try:
+            validate_options({name: value}, warn=False)
+        except (PyMongoError, ValueError, TypeError) as error:
+            if not str(error).startswith("Unknown option"):
+                raise _wrong_uri(str(error)) from None
+
+
+def _wrong_uri(text: str) -> Trouble:
+    plain = re.sub(r'"[^"]*"', "(not shown)", text).rstrip(".")
+    if "DNS" in text:
+        return Unreachable(
+            "deployment-unreachable",
+            f"The addresses of the deployment cannot be looked up: {plain}.",
+            "Check the host in the URI, and that this host's name service works.",
+        )
+    return WrongUse(
+        "uri-wrong",
+        f"The URI cannot be understood: {plain}.",
+        "Correct it: mongodb://USER:PASSWORD@HOST:PORT,HOST:PORT/?replicaSet=NAME; in user and password "
+        "write %40 for @, %3A for :, %2F for /, %3F for ? and %25 for %.",
+    )
 
 
 def _options(direct: bool, seconds: float, appname: str) -> dict[str, Any]:
@@ -89,7 +135,7 @@ def _options(direct: bool, seconds: float, appname: str) -> dict[str, Any]:
 def told(error: PyMongoError) -> Trouble:
     """A driver's error as trouble: what happened, in one line, without the driver's dump of the topology."""
     if isinstance(error, InvalidURI | ConfigurationError):
-        return WrongUse("uri-wrong", f"The URI cannot be understood: {error}.", "Correct it in the profile.")
+        return _wrong_uri(str(error))
     if isinstance(error, OperationFailure):
         return _told_failure(error)
     if isinstance(error, ServerSelectionTimeoutError):
