@@ -81,7 +81,7 @@ def check_unchanged(name: str, profile: Profile, plan: Plan, deployments: Deploy
         Refused: ``plan-changed``, with what is different.
     """
     fresh = make_plan(name, profile, plan.intent, deployments)
-    if fresh.hash == plan.hash and fresh.confirm == plan.confirm and _same_work(fresh, plan):
+    if fresh.hash == plan.hash and fresh.confirm == plan.confirm and _work_of(fresh) == _work_of(plan):
         return
     raise Refused(
         "plan-changed",
@@ -91,13 +91,20 @@ def check_unchanged(name: str, profile: Profile, plan: Plan, deployments: Deploy
     )
 
 
-def _same_work(a: Plan, b: Plan) -> bool:
-    return (a.scope, a.tracked, a.limit.follow, a.snapshot.name) == (
-        b.scope,
-        b.tracked,
-        b.limit.follow,
-        b.snapshot.name,
+def _work_of(plan: Plan) -> dict[str, Any]:
+    """All that a job takes from a plan. The hash alone would not do: it stands in the same file, so a
+    plan that was edited still has it."""
+    moving = {"limit": {"position"}} if plan.limit.follow else {}
+    work = plan.model_dump(
+        mode="json",
+        include={"identity", "source_identity", "snapshot", "limit", "scope", "tracked", "intent"},
+        exclude={"snapshot": {"documents", "bytes"}, **moving},
     )
+    work["skipped"] = [[e.id, e.selector.model_dump(mode="json")] for e in plan.skipped]
+    work["namespaces"] = sorted(
+        [n.source, n.target, n.kind, n.mode, n.live_uuid or ""] for n in plan.namespaces
+    )
+    return work
 
 
 def differences(old: Plan, new: Plan) -> list[str]:
@@ -118,8 +125,10 @@ def differences(old: Plan, new: Plan) -> list[str]:
     for target in sorted(before.keys() & after.keys()):
         if before[target].live_uuid != after[target].live_uuid:
             found.append(f"the live {target} is another collection than before")
-        if before[target].mode != after[target].mode:
+        if before[target].mode != after[target].mode or before[target].source != after[target].source:
             found.append(f"{target} is restored another way")
+    if old.scope != new.scope:
+        found.append(f"the scope is {new.scope or 'all'} instead of {old.scope or 'all'}")
     return found
 
 
@@ -154,7 +163,6 @@ def _locked(
     snapshot = StoredSnapshot(_open_base(context.profile, plan))
     with _Oplog(context, plan, deployments, snapshot, guard) as saved:
         report(Checkpoint("begun"))
-        _take_safety_snapshot(context, plan, guard)
         request = RestoreRequest(
             job=context.job,
             plan=plan,
@@ -164,6 +172,8 @@ def _locked(
             checkpoints=context.checkpoints,
         )
         work = BuiltinRestore(deployments.target, request, report, guard)
+        work.check_base()
+        _take_safety_snapshot(context, plan, guard)
         try:
             facts = work.restore()
         except Failed:
