@@ -260,7 +260,11 @@ def _steps(planned: list[PlannedNamespace], follow: bool) -> list[str]:
         "save and verify the oplog that is needed",
     ]
     if "in-place" in modes:
-        steps += ["take a safety snapshot", "drop the live collections"]
+        steps += [
+            "read the base through: every byte as it was written",
+            "take a safety snapshot",
+            "drop the live collections",
+        ]
     steps += [
         "load the snapshot's documents into staging collections",
         "replay the oplog" + (" and follow it" if follow else ""),
