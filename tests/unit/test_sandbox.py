@@ -266,6 +266,14 @@ def test_another_deployment_at_the_same_address_is_refused() -> None:
         incidents._require_practice(Other(), FACTS)  # type: ignore[arg-type]
 
 
+def test_the_workloads_own_writes_are_no_part_of_a_mass_update() -> None:
+    belongs = incidents._is_multi("u", "shop.products")
+    entry = {"op": "u", "ns": "shop.products"}
+    assert belongs(entry)  # type: ignore[arg-type]
+    for other in ({"lsid": {"id": b"1"}}, {"op": "d"}, {"ns": "shop.orders"}):
+        assert not belongs({**entry, **other})  # type: ignore[arg-type]
+
+
 # -- the shop
 
 
