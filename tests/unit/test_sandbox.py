@@ -64,13 +64,16 @@ def test_nothing_belongs_without_one_of_our_own_words(words: list[str]) -> None:
 
 
 def test_a_process_id_that_stands_for_something_else_now_is_not_killed() -> None:
-    sleeper = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    code = "import sys; print(flush=True); sys.stdin.read()"
+    words = (sys.executable, "-c", code)
+    sleeper = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
+        assert sleeper.stdout is not None
+        sleeper.stdout.readline()
         stale = processes.OurProcess(sleeper.pid, ("mongod", "--dbpath", "/state/practice/set"))
         assert not processes.kill(stale)
         assert sleeper.poll() is None
-        living = processes.OurProcess(sleeper.pid, (sys.executable, "-c", "import sys; sys.stdin.read()"))
-        assert processes.kill(living)
+        assert processes.kill(processes.OurProcess(sleeper.pid, words))
         assert sleeper.wait(30) == -9
     finally:
         sleeper.kill()
