@@ -202,6 +202,25 @@ def test_two_statements_that_change_other_fields_are_two_events(oplog: Oplog) ->
     assert len(own(oplog, first)) == len(own(oplog, second)) == 200
 
 
+def test_the_same_change_later_is_an_event_of_its_own_though_others_go_on(oplog: Oplog) -> None:
+    def both(count: int) -> None:
+        for n in range(count):
+            oplog.update("shop.orders", n, {"u": {"a": 1}})
+            oplog.update("shop.orders", n, {"u": {"b": 1}})
+
+    both(150)
+    for n in range(400):
+        oplog.update("shop.orders", n, {"u": {"b": 1}})
+        oplog.wait(0.02)
+    both(150)
+    events = found(oplog)
+    assert sorted((e.selector.fields, e.operations) for e in events) == [
+        (("a",), 150),
+        (("a",), 150),
+        (("b",), 700),
+    ]
+
+
 def test_replaced_documents_are_a_mass_of_their_own(oplog: Oplog) -> None:
     for n in range(150):
         oplog.put("u", "shop.orders", {"_id": n, "x": 1}, o2={"_id": n}, session=ALICE)
