@@ -159,7 +159,9 @@ def _cells(row: CatalogueRow, now: datetime) -> tuple[str, ...]:
 
     entry = row.best
     facts = row.to_json(now)
-    state = "damaged" if entry.problem else f"level {facts['verified_level']}" if facts["verified"] else "no"
+    state = f"level {entry.verification.level}" if entry.verified and entry.verification else "no"
+    if facts["damaged_in"]:
+        state = f"damaged in {','.join(facts['damaged_in'])}"
     if entry.problem is not None and entry.problem.code == "snapshot-unfinished":
         state = "unfinished"
     return (

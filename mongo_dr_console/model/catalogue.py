@@ -11,7 +11,7 @@ from typing import Any, Literal
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.manifest import SNAPSHOT_NAME_FORMAT, Compression, Window
 from mongo_dr_console.model.position import Position
-from mongo_dr_console.model.trouble import Trouble, WrongUse
+from mongo_dr_console.model.trouble import Failed, Trouble, WrongUse
 
 Origin = Literal["mongo-dr-console", "mongodump"]
 
@@ -91,6 +91,11 @@ class SnapshotEntry:
         """Whether its contents were read back and found good: checksums at least."""
         return self.verification is not None and self.verification.good and self.verification.level >= 2
 
+    @property
+    def known_bad(self) -> bool:
+        """Whether its newest verification found damage."""
+        return self.verification is not None and not self.verification.good
+
     def age_seconds(self, now: datetime) -> float:
         return (now - self.taken_at).total_seconds()
 
@@ -118,7 +123,7 @@ class CatalogueRow:
     @property
     def best(self) -> SnapshotEntry:
         """The copy to look at: one without a problem if there is one, in the order of the stores."""
-        return next((e for e in self.entries if e.problem is None), self.entries[0])
+        return min(self.entries, key=_badness)
 
     def to_json(self, now: datetime) -> dict[str, Any]:
         """One element of ``snapshots[]`` of ``mdr snapshots list --json``."""
@@ -136,6 +141,7 @@ class CatalogueRow:
             "bytes": entry.bytes,
             "documents": entry.documents,
             "verified": any(e.verified for e in self.entries),
+            "damaged_in": [e.store for e in self.entries if e.known_bad or e.problem is not None],
             "verified_at": utc(newest.at) if newest else None,
             "verified_level": newest.level if newest else None,
             "verified_good": newest.good if newest else None,
@@ -178,6 +184,7 @@ def choose(
         entry
         for entry in known
         if entry.restorable
+        and not entry.known_bad
         and entry.scope is None
         and entry.window is not None
         and (at is None or entry.window.end <= at)
@@ -204,10 +211,20 @@ def _named(known: list[SnapshotEntry], name: str) -> SnapshotEntry:
     if not named:
         some = ", ".join(entry.name for entry in known[:5]) or "there is none"
         raise WrongUse("snapshot-unknown", f"There is no snapshot {name!r}.", f"Newest: {some}")
-    best = next((entry for entry in named if entry.problem is None), named[0])
+    best = min(named, key=_badness)
     if best.problem is not None:
         raise best.problem
+    if best.known_bad:
+        raise Failed(
+            "snapshot-corrupt",
+            f"Snapshot {name} is damaged in every store that has it: its newest verification says so.",
+            f"Use another snapshot. What was found: mdr snapshots verify {name}",
+        )
     return best
+
+
+def _badness(entry: SnapshotEntry) -> int:
+    return 2 if entry.problem is not None else int(entry.known_bad)
 
 
 def latest_verifications(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Verification]:

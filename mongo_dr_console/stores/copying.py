@@ -39,6 +39,7 @@ def copy_snapshot(source: Store, name: str, target: LocalStore, report: Report, 
                 tell(done)
             _check_same(entry, file.finish())
         writer.finish(manifest)
+    report(StepProgress(step, done, manifest.stored_bytes, "bytes", done))
     report(StepDone(step, facts={"bytes": done, "files": len(manifest.files)}))
     return manifest
 

@@ -116,6 +116,8 @@ class _Run:
                 self.problems.append(f"{entry.path} is missing")
             elif size != entry.size:
                 self.problems.append(f"{entry.path} has {size} bytes where {entry.size} were written")
+        count = len(reader.files)
+        self._report(StepProgress("files", count, count, "files"))
         self._report(StepDone("files", facts={"files": len(reader.files), "problems": len(self.problems)}))
 
     def checksums(self) -> None:
@@ -124,6 +126,7 @@ class _Run:
         self._report(StepStarted("checksums", total, "bytes"))
         for entry in self.reader.files.values():
             self._try(lambda entry=entry: self._read(entry, total))  # type: ignore[misc]
+        self._report(StepProgress("checksums", self.bytes, total, "bytes", self.bytes))
         self._report(StepDone("checksums", facts={"bytes": self.bytes, "problems": len(self.problems)}))
 
     def contents(self) -> int:
@@ -143,6 +146,7 @@ class _Run:
             if entry.path not in paths:
                 self._try(lambda entry=entry: self._read(entry, None))  # type: ignore[misc]
         facts = {"documents": found, "bytes": self.bytes, "problems": len(self.problems)}
+        self._report(StepProgress("contents", found, self._expected_documents(), "documents", self.bytes))
         self._report(StepDone("contents", facts=facts))
         return found
 
@@ -152,7 +156,8 @@ class _Run:
         except Failed as error:
             if error.code not in ("snapshot-corrupt", "snapshot-without-oplog"):
                 raise
-            self.problems.append(error.message)
+            text = error.message.removeprefix(f"Snapshot {self.reader.name} is damaged: ")
+            self.problems.append(text.removesuffix(" It must not be restored from."))
 
     def _read(self, entry: FileEntry, total: int | None) -> None:
         for chunk in snapshot_files.stored_bytes(self.reader.store, self.reader.file(entry.path)):

@@ -231,8 +231,14 @@ def test_the_real_mongodumps_folder_is_a_snapshot(store: LocalStore, form: str) 
     assert entry.restorable
     reader = open_snapshot(store, entry.name)
     expected = {
-        "orders": 3000 if form == "plain" else 3002, "checked": 20, "clustered": 100, "empty": 0, "log": 500, "names": 5, "weather": 3
-    }  # fmt: skip
+        "orders": 3000 if form == "plain" else 3002,
+        "checked": 20,
+        "clustered": 100,
+        "empty": 0,
+        "log": 500,
+        "names": 5,
+        "weather": 3,
+    }
     for name, documents in expected.items():
         collection = reader.collection(Namespace("shop", name))
         assert collection is not None
@@ -306,6 +312,18 @@ def test_a_damaged_snapshot_is_not_proposed() -> None:
         facts.choose(known, name="b")
     copies = [entry("b", 200, problem=Failed("x", "damaged")), entry("b", 200, store="second")]
     assert facts.choose(copies, name="b").store == "second"
+
+
+def test_a_copy_that_was_found_bad_is_passed_over() -> None:
+    bad = facts.Verification(2, datetime.now(UTC), good=False)
+    known = [entry("b", 200, verification=bad), entry("b", 200, store="second"), entry("a", 100)]
+    assert facts.choose(known).store == "second"
+    assert facts.choose(known, name="b").store == "second"
+    assert facts.rows(known)[0].to_json(datetime.now(UTC))["damaged_in"] == ["local"]
+    with pytest.raises(Failed):
+        facts.choose(known[:1], name="b")
+    with pytest.raises(WrongUse):
+        facts.choose(known[:1])
 
 
 def test_a_bad_verification_counts_until_a_good_one_of_its_level() -> None:

@@ -286,6 +286,7 @@ class _Dump:
                 cancelled.set()
                 raise
         self.files += [future.result() for future in futures]
+        self._tell(scans, total)
         documents, size = _sum(scans)
         self.report(
             StepDone("data", facts={"documents": documents, "bytes": size, "collections": len(scans)})
@@ -326,6 +327,7 @@ class _Dump:
             self._pause()
         assert oplog.last is not None
         self.files.append(oplog.finish())
+        self.report(StepProgress("oplog", oplog.operations, oplog.operations, "operations", oplog.bytes))
         self.report(StepDone("oplog", facts={"operations": oplog.operations, "bytes": oplog.bytes}))
         return Window(
             start=oplog.start,
