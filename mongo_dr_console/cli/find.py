@@ -54,11 +54,11 @@ def register(app: typer.Typer) -> None:
             namespace = _one_namespace(patterns)
             identities = parse_identity(identity)
             with _oplog(chosen) as source:
-                span = _span(source, since, until, minimum)
+                span = _span(source, since, until)
                 _show_history(source, span, namespace, identities, as_json=as_json)
             return
         with _oplog(chosen) as source:
-            span = _span(source, since, until, minimum)
+            span = _span(source, since, until)
             _show_events(
                 chosen, source, span, Filter(patterns, chosen.profile.ignore_events, minimum), as_json
             )
@@ -73,7 +73,7 @@ def _oplog(chosen: Chosen) -> Iterator[LiveOplog]:
         yield LiveOplog(client)
 
 
-def _span(source: LiveOplog, since: str | None, until: str | None, minimum: int) -> Span:
+def _span(source: LiveOplog, since: str | None, until: str | None) -> Span:
     """What is to be looked through: all that the live oplog has where nothing was said."""
     from mongo_dr_console.stream.finder import find_event
 
@@ -84,7 +84,7 @@ def _span(source: LiveOplog, since: str | None, until: str | None, minimum: int)
             text,
             now=datetime.now(UTC),
             latest=window.end,
-            events=lambda wanted: find_event(source, wanted, Filter(minimum=minimum)),
+            events=lambda wanted: find_event(source, wanted),
         )
 
     start = limit_before(read(since)).position if since is not None else window.start

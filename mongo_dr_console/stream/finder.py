@@ -25,6 +25,8 @@ from mongo_dr_console.model.eventscan import (
 )
 from mongo_dr_console.model.oplogentry import Operation, TransactionAssembler, raw_entry
 from mongo_dr_console.model.position import MAX_ORDINAL, Bound, Limit, Position, Span
+from mongo_dr_console.model.trouble import WrongUse
+from mongo_dr_console.model.when import event_by_id
 from mongo_dr_console.stream.source import StreamSource
 
 _LOOK_BACK = 60
@@ -102,15 +104,18 @@ def find_events(
     return [e.model_copy(update={"before": entry_before(source, e.position)}) for e in chosen]
 
 
-def find_event(source: StreamSource, identity: str, wanted: Filter | None = None) -> Event:
-    """The event with this id, wherever in the source it is.
+def find_event(source: StreamSource, identity: str) -> Event:
+    """The event with this id, wherever in the source it is, also one of fewer documents than usual.
 
     Raises:
         WrongUse: There is none, or several begin with it.
     """
-    from mongo_dr_console.model.when import event_by_id
-
-    return event_by_id(find_events(source, wanted=wanted), identity)
+    try:
+        return event_by_id(find_events(source), identity)
+    except WrongUse as trouble:
+        if trouble.code != "event-unknown":
+            raise
+    return event_by_id(find_events(source, wanted=Filter(minimum=PACE)), identity)
 
 
 def entry_before(source: StreamSource, position: Position) -> Position | None:
@@ -318,5 +323,6 @@ def _comparable(value: Any) -> bytes:
         return b"d" + bson.encode(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)
-        return b"n" + repr(number if number == value else int(value)).encode()
+        # Integers that a double cannot hold stay themselves.
+        return b"n" + repr(value if number != value and isinstance(value, int) else number).encode()
     return b"v" + bson.encode({"": value})

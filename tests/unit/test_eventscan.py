@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from bson.int64 import Int64
 from entrykit import START, Oplog, Recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,8 @@ from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.eventscan import GAP_SECONDS, Filter, changed_fields, selects
 from mongo_dr_console.model.oplogentry import Operation, TransactionAssembler, raw_entry
 from mongo_dr_console.model.position import Position
-from mongo_dr_console.stream.finder import find_events
+from mongo_dr_console.model.trouble import WrongUse
+from mongo_dr_console.stream.finder import document_history, find_event, find_events
 
 ALICE, BOB = b"a" * 16, b"b" * 16
 
@@ -278,6 +280,22 @@ def test_the_minimum_can_be_set(oplog: Oplog) -> None:
     assert found(oplog) == []
     assert len(found(oplog, minimum=50)) == 1
     assert found(oplog, minimum=61) == []
+    (event,) = found(oplog, minimum=50)
+    assert find_event(Recorded(oplog), event.id) == event
+    with pytest.raises(WrongUse, match="no event"):
+        find_event(Recorded(oplog), "ffffffff")
+
+
+def test_the_history_of_a_document_tells_numbers_by_value(oplog: Oplog) -> None:
+    identities = [7, 7.0, Int64(7), "7", float("nan"), 2**60, 2**60 + 1]
+    for identity in identities:
+        oplog.insert("shop.odd", identity)
+    span = Recorded(oplog).windows()[0]
+
+    def count(identity: object) -> int:
+        return len(list(document_history(Recorded(oplog), "shop.odd", [identity], span.start, span.end)))
+
+    assert [count(i) for i in identities] == [3, 3, 3, 1, 1, 1, 1]
 
 
 def test_an_event_is_the_same_wherever_the_scan_begins(oplog: Oplog) -> None:
