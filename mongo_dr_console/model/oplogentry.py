@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -12,6 +12,9 @@ from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.position import Position
 
 COMMAND = "$cmd"
+
+_OWN_FIELDS = frozenset({"applyOps", "partialTxn", "prepare", "count"})
+"""What the server itself writes into an ``applyOps`` entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class Operation:
         index: Its place within that position, from 0.
         session: Hex of the writer's session id (``lsid.id``), None if it wrote without one.
         transaction: Whether it was part of a transaction.
+        loose: Whether a client sent it in an ``applyOps`` command, as mongorestore does: its insert may have
+            met the document, its delete may have met none.
     """
 
     op: str
@@ -43,6 +48,7 @@ class Operation:
     index: int
     session: str | None
     transaction: bool
+    loose: bool = False
 
     @property
     def namespace(self) -> str:
@@ -97,7 +103,7 @@ class TransactionAssembler:
         elif name == "applyOps" and _is_transaction(entry):
             yield from self._part(entry, body, position)
         elif name == "applyOps":
-            yield from _flatten(_inner(body), position, _session(entry), transaction=False)
+            yield from _sent_by_client(body, position, _session(entry))
         else:
             yield _single(entry, position, 0, _session(entry), transaction=False)
 
@@ -172,6 +178,18 @@ def _flatten(
 ) -> Iterator[Operation]:
     for index, entry in enumerate(_leaves(inner)):
         yield _single(entry, position, index, session, transaction=transaction)
+
+
+def _sent_by_client(body: RawBSONDocument, position: Position, session: str | None) -> Iterator[Operation]:
+    """The operations of an ``applyOps`` outside a transaction. One that a client sent has the command's other
+    fields with it, and its updates upsert unless it says ``alwaysUpsert: false``, on every member."""
+    operations = _flatten(_inner(body), position, session, transaction=False)
+    if all(key in _OWN_FIELDS for key in body):
+        yield from operations
+        return
+    upserts = bool(body.get("alwaysUpsert", True))
+    for operation in operations:
+        yield replace(operation, loose=True, upsert=operation.upsert or (upserts and operation.op == "u"))
 
 
 def _leaves(entries: list[RawBSONDocument]) -> Iterator[RawBSONDocument]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -90,4 +91,5 @@ def _folded(identity: object) -> object:
     if isinstance(identity, bool) or not isinstance(identity, int | float):
         return identity
     number = float(identity)
-    return number if number == identity else int(identity)
+    # Not for integers that a double cannot hold.
+    return number if number == identity or math.isnan(number) else identity

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import bson
+from bson import Int64
 from bson.raw_bson import RawBSONDocument
 
 from mongo_dr_console.model import rawbson
-from mongo_dr_console.model.namespace import Namespace, Renames, is_restorable, staging_name
+from mongo_dr_console.model.namespace import Namespace, is_restorable, staging_name
 from mongo_dr_console.model.oplogentry import COMMAND, Operation
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed
@@ -27,6 +28,8 @@ _IGNORED = frozenset(
 )
 _INDEX_CHANGES = ("expireAfterSeconds", "hidden", "unique", "prepareUnique")
 _VIEWS = "system.views"
+_CAPPED_UNIT = 256
+"""The server rounds the size of a capped collection up to a multiple of this many bytes."""
 
 
 @dataclass(slots=True)
@@ -117,7 +120,9 @@ class Timeline:
     Args:
         job: The job's id, for the names of staging collections.
         tracked: Which namespaces are followed: those asked for and the sources of renames onto them.
-        renames: Where a namespace goes in the end; decides the database of its staging collection.
+        wanted: Those asked for; all that are followed, if not given.
+        home: The database in which the staging collection with this number, made for this namespace, lies:
+            that of its place in the end, since a rename from one database to another is a copy.
         window_end: The end of the snapshot's window. Up to it, operations on collections and documents that
             the scan did not see are expected (server-rules 9); after it they are an error.
         skipped: Tells the operations that are left out on purpose.
@@ -129,19 +134,22 @@ class Timeline:
         job: str,
         *,
         tracked: Callable[[Namespace], bool],
-        renames: Renames,
+        wanted: Callable[[Namespace], bool] | None = None,
+        home: Callable[[Namespace, int], str] = lambda namespace, number: namespace.database,
         window_end: Position,
         skipped: Callable[[Operation], bool] = lambda operation: False,
         overlaps: Callable[[Operation], str | None] = lambda operation: None,
     ) -> None:
         self._job = job
         self._tracked = tracked
-        self._renames = renames
+        self._wanted = wanted or tracked
+        self._home = home
         self._window_end = window_end
         self._skipped = skipped
         self._overlaps = overlaps
         self._count = 0
         self._touched_by_skip: set[Namespace] = set()
+        self._unknown: set[Namespace] = set()
         self.collections: dict[Namespace, Staged] = {}
         self.views: dict[Namespace, RawBSONDocument] = {}
         self.all: list[Staged] = []
@@ -189,7 +197,7 @@ class Timeline:
     def _write(self, operation: Operation, namespace: Namespace) -> list[Action]:
         staged = self.collections.get(namespace)
         if staged is None:
-            if operation.position <= self._window_end:
+            if operation.position <= self._window_end or namespace in self._unknown:
                 return []
             raise Failed(
                 "oplog-hole",
@@ -270,7 +278,8 @@ class Timeline:
         target = Namespace.parse(operation.document["to"])
         staged = self.collections.get(source)
         if staged is None:
-            if self._tracked(target) and operation.position > self._window_end:
+            missed = self._is_missed(source, target)
+            if missed and operation.position > self._window_end:
                 raise Failed(
                     "rename-source-missing",
                     f"At {operation.position} {source} becomes {target}, but the base has no {source}: its "
@@ -279,6 +288,8 @@ class Timeline:
                 )
             if self._tracked(target):
                 self._let_go(target)
+                if not missed:
+                    self._unknown.add(target)
             return []
         if target in self.collections and not operation.document.get("dropTarget"):
             self._clash(
@@ -290,8 +301,16 @@ class Timeline:
             staged.discarded = True
             return []
         self._let_go(target)
+        self._unknown.discard(target)
         self.collections[target] = staged
         return []
+
+    def _is_missed(self, source: Namespace, target: Namespace) -> bool:
+        """Whether a rename lacks what it renames. A target that is followed only for what it was earlier (the
+        last rename from it onto a wanted name is past) may get what nobody needs: that is not followed."""
+        if not self._tracked(target):
+            return False
+        return self._wanted(target) or (self._tracked(source) and source not in self._unknown)
 
     def _create_index(self, operation: Operation) -> list[Action]:
         staged = self._of(operation, "createIndexes")
@@ -354,11 +373,12 @@ class Timeline:
         self._count += 1
         staged = Staged(
             number=self._count,
-            database=self._renames.apply(namespace).database,
+            database=self._home(namespace, self._count),
             name=staging_name(self._job, self._count),
             options=options,
             uuid=uuid,
         )
+        self._unknown.discard(namespace)
         self.collections[namespace] = staged
         self.all.append(staged)
         return staged
@@ -432,7 +452,8 @@ def rename_closure(
 
 
 def _set_index(staged: Staged, spec: RawBSONDocument) -> None:
-    if spec["name"] != "_id_":
+    # A clustered index comes and goes with its collection, under whatever name.
+    if spec["name"] != "_id_" and not spec.get("clustered"):
         staged.indexes[spec["name"]] = spec
 
 
@@ -453,7 +474,24 @@ def _change_index(staged: Staged, change: RawBSONDocument) -> None:
 
 
 def _merged(options: RawBSONDocument, changes: RawBSONDocument) -> RawBSONDocument:
-    return _raw({**options, **changes})
+    """The options as the server lists them after a ``collMod``."""
+    fields: dict[str, Any] = {**options, **changes}
+    if "validator" in changes:
+        fields.setdefault("validationLevel", "strict")
+        fields.setdefault("validationAction", "error")
+    size, most = fields.pop("cappedSize", None), fields.pop("cappedMax", None)
+    if size is not None:
+        fields["size"] = Int64(-(-int(size) // _CAPPED_UNIT) * _CAPPED_UNIT)
+    if most is not None:
+        fields["max"] = Int64(most)
+    if not fields.get("validator", True):
+        del fields["validator"]
+    if fields.get("expireAfterSeconds") == "off":
+        del fields["expireAfterSeconds"]
+    images = fields.get("changeStreamPreAndPostImages")
+    if images is not None and not images["enabled"]:
+        del fields["changeStreamPreAndPostImages"]
+    return _raw(fields)
 
 
 def _without(document: RawBSONDocument, keys: set[str]) -> RawBSONDocument:

@@ -16,7 +16,7 @@ from mongo_dr_console.engines.builtin.snapshot import StoredSnapshot
 from mongo_dr_console.model.estimate import Work, estimate
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.identity import Identity
-from mongo_dr_console.model.namespace import Namespace, Patterns, Renames, is_staging
+from mongo_dr_console.model.namespace import Namespace, Patterns, is_staging
 from mongo_dr_console.model.oplogentry import Operation
 from mongo_dr_console.model.plan import (
     BaseSnapshot,
@@ -210,7 +210,7 @@ def _timeline(
     """The timeline of the definitions alone: which collections and views there are at the limit."""
     tracked = tracked_with(patterns.match, closure, set())
     skips = SkipWatch([e.selector for e in look.skipped])
-    timeline = Timeline("0", tracked=tracked, renames=Renames(), window_end=base.end, skipped=skips.skips)
+    timeline = Timeline("0", tracked=tracked, wanted=patterns.match, window_end=base.end, skipped=skips.skips)
     timeline.begin(
         [c for c, _, _ in snapshot.staged_collections() if tracked(c.namespace)],
         {n: v for n, v in snapshot.views().items() if tracked(n)},

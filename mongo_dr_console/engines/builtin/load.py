@@ -21,6 +21,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 WORKERS = 4
 
 _NAMESPACE_EXISTS = 48
+_DUPLICATE_KEY = 11000
 _NOT_FOR_CREATE = frozenset({"uuid", "recordIdsReplicated", "temp"})
 
 
@@ -92,14 +93,26 @@ def _batches(chunks: Iterable[bytes]) -> Iterator[tuple[list[RawBSONDocument], i
 def _insert_batch(
     collection: Collection[Any], batch: list[RawBSONDocument], size: int, ordered: bool
 ) -> tuple[int, int]:
-    try:
-        collection.insert_many(batch, ordered=ordered, bypass_document_validation=True)
-    except BulkWriteError as error:
-        first = (error.details.get("writeErrors") or [{}])[0]
-        raise Failed(
-            "document-refused",
-            f"The server refuses a document of {collection.full_name}: {first.get('errmsg', error)}. "
-            "Nothing live was changed.",
-            "Check the snapshot: mdr snapshots verify --level 3",
-        ) from None
+    """A scan that goes on while documents are written meets one twice that was deleted and inserted again.
+    Either copy will do: the window has both operations, and replay over it ends in the newer one."""
+    rest = batch
+    while rest:
+        try:
+            collection.insert_many(rest, ordered=ordered, bypass_document_validation=True)
+            return len(batch), size
+        except BulkWriteError as error:
+            errors = error.details.get("writeErrors") or [{}]
+            other = next((e for e in errors if e.get("code") != _DUPLICATE_KEY), None)
+            if other is not None or error.details.get("writeConcernErrors"):
+                raise _refused(collection, other or {}, error) from None
+            rest = rest[errors[0]["index"] + 1 :] if ordered else []
     return len(batch), size
+
+
+def _refused(collection: Collection[Any], first: dict[str, Any], error: BulkWriteError) -> Failed:
+    return Failed(
+        "document-refused",
+        f"The server refuses a document of {collection.full_name}: {first.get('errmsg', error)}. "
+        "Nothing live was changed.",
+        "Check the snapshot: mdr snapshots verify --level 3",
+    )

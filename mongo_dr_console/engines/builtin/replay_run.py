@@ -127,7 +127,7 @@ class ReplayRun:
         tally = self.tallies.setdefault(write.staged.number, Tally())
         tally.gained += {"i": 1, "d": -1}.get(write.op, 0)
         tally.lenient = tally.lenient or write.lenient
-        if write.upsert or is_staging(operation.collection):
+        if write.upsert or operation.loose or is_staging(operation.collection):
             tally.exact = False
 
     def _send(self, *, confirm: bool) -> None:

@@ -363,19 +363,7 @@ class BuiltinRestore:
         plan = self.request.plan
         self._settled.clear()
         self._skips = SkipWatch([e.selector for e in plan.skipped])
-        timeline = Timeline(
-            self.request.job,
-            tracked=tracked_with(self._wanted, self._closure, self._settled),
-            renames=self._renames,
-            window_end=plan.snapshot.end,
-            skipped=self._skips.skips,
-            overlaps=self._skips.overlap,
-        )
-        collections = [
-            c for c, _, _ in self.request.snapshot.staged_collections() if self._tracked(c.namespace)
-        ]
-        found = {n: v for n, v in self.request.snapshot.views().items() if self._tracked(n)}
-        timeline.begin(collections, found)
+        timeline = self._begun_timeline(self._skips, self._homes())
         names = re.compile(rf"mdr_{self.request.job}_\d+")
         replayer = Replayer(
             self.client,
@@ -396,6 +384,44 @@ class BuiltinRestore:
             count=lambda s: self.client[s.database][s.name].count_documents({}),
             total=plan.operations,
         )
+
+    def _begun_timeline(self, skips: SkipWatch, homes: dict[int, str]) -> Timeline:
+        targets = [Namespace.parse(n.target).database for n in self.request.plan.namespaces]
+
+        def home(namespace: Namespace, number: int) -> str:
+            # What ends nowhere lies in a database of the plan too: nothing else is touched, or cleaned up.
+            here = namespace.database
+            return homes.get(number) or (here if here in targets else targets[0])
+
+        timeline = Timeline(
+            self.request.job,
+            tracked=tracked_with(self._wanted, self._closure, self._settled),
+            wanted=self._wanted,
+            home=home,
+            window_end=self.request.plan.snapshot.end,
+            skipped=skips.skips,
+            overlaps=skips.overlap,
+        )
+        collections = [
+            c for c, _, _ in self.request.snapshot.staged_collections() if self._tracked(c.namespace)
+        ]
+        found = {n: v for n, v in self.request.snapshot.views().items() if self._tracked(n)}
+        timeline.begin(collections, found)
+        return timeline
+
+    def _homes(self) -> dict[int, str]:
+        """Number of a staging collection to the database of its place in the end, where that may be another
+        than the one it begins in: found by a pass over the definitions alone."""
+        places = {n.source: Namespace.parse(n.target).database for n in self.request.plan.namespaces}
+        if all(Namespace.parse(n).database == database for n, database in places.items()):
+            return {}
+        timeline = self._begun_timeline(SkipWatch([e.selector for e in self.request.plan.skipped]), {})
+        assembler = TransactionAssembler()
+        for raw in self._entries():
+            for operation in assembler.feed(raw_entry(raw)):
+                if operation.op == "c":
+                    timeline.feed(operation)
+        return {s.number: places[str(n)] for n, s in timeline.collections.items() if str(n) in places}
 
     @property
     def _renames(self) -> Renames:

@@ -49,5 +49,5 @@ def options_of(client: Client, staged: Staged) -> RawBSONDocument:
 
 
 def comparable_options(options: RawBSONDocument) -> bytes:
-    fields = {k: v for k, v in sorted(options.items()) if k not in _NOT_COMPARED}
+    fields = {k: indexes.plain(v) for k, v in sorted(options.items()) if k not in _NOT_COMPARED}
     return bson.encode(fields)
