@@ -13,6 +13,8 @@ OWN_DATABASE = "mongo_dr"
 _ASIDE = re.compile(r"mdr_aside_[0-9a-z]+_[0-9a-z]+")
 _STAGING = re.compile(r"mdr_[0-9a-f]+_\d+")
 
+_NO_DATABASE = re.compile(r'[/\\. "$\x00]')
+
 _SYSTEM_DATABASES = ("admin", "config", "local", OWN_DATABASE)
 
 
@@ -61,6 +63,20 @@ def is_staging(collection: str) -> bool:
 
 def is_system_database(database: str) -> bool:
     return database in _SYSTEM_DATABASES or database.startswith("__mdb_internal")
+
+
+def can_be_made(namespace: Namespace) -> bool:
+    """Whether a restore may put a collection under this name: neither the server's, nor ours, nor one that
+    the server refuses."""
+    database, collection = namespace.database, namespace.collection
+    return (
+        is_restorable(namespace)
+        and not is_staging(collection)
+        and not _NO_DATABASE.search(database)
+        and len(database.encode()) < 64
+        and not collection.startswith(".")
+        and not {"$", "\0"} & set(collection)
+    )
 
 
 def is_restorable(namespace: Namespace) -> bool:
@@ -120,8 +136,15 @@ class Renames:
             source, equals, target = text.partition("=")
             if not (source and equals and target) or ("." in source) != ("." in target):
                 raise ValueError(f"not a mapping: {text!r} (wanted db.coll=db.coll or db=db)")
+            for name in (source, target):
+                Namespace.parse(name if "." in name else f"{name}.-")
             pairs.append((source, target))
         return cls(tuple(pairs))
+
+    def unmatched(self, namespaces: Iterable[Namespace]) -> list[str]:
+        """The sources that none of these have: a typing error that must not pass in silence."""
+        known = list(namespaces)
+        return [s for s, _ in self.pairs if not any(s in (str(n), n.database) for n in known)]
 
     def apply(self, namespace: Namespace) -> Namespace:
         for source, target in reversed(self.pairs):

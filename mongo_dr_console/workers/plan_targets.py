@@ -9,7 +9,7 @@ from pymongo.errors import PyMongoError
 
 from mongo_dr_console.engines.builtin.snapshot import StoredSnapshot
 from mongo_dr_console.engines.builtin.views import live_definition, normal_definition
-from mongo_dr_console.model.namespace import Namespace, Patterns, Renames, is_staging
+from mongo_dr_console.model.namespace import Namespace, Patterns, Renames, can_be_made, is_staging
 from mongo_dr_console.model.plan import Hazard, Intent, PlannedNamespace
 from mongo_dr_console.model.position import Limit
 from mongo_dr_console.model.trouble import Refused, WrongUse
@@ -47,6 +47,7 @@ def planned_namespaces(
         planned.append(_planned(look.intent, live, source, target, documents, size))
     planned += [_planned_view(look.intent, live, n, v, limit, deployments) for n, v in sorted(views.items())]
     _check_targets(planned)
+    _check_renames(look.intent, [*placed, *views])
     return planned
 
 
@@ -139,12 +140,30 @@ def _planned_view(
     )
 
 
+def _check_renames(intent: Intent, found: list[Namespace]) -> None:
+    missing = Renames.parse(intent.renames).unmatched(found)
+    if missing:
+        raise WrongUse(
+            "map-unmatched",
+            f"Nothing that is restored is called {', '.join(missing)}, so --map would leave the live "
+            "collections to be replaced.",
+            "Correct --map, or leave it out. See what the snapshot holds: mdr snapshots show",
+        )
+
+
 def _check_targets(planned: list[PlannedNamespace]) -> None:
     seen: set[str] = set()
     for one in planned:
         if one.target in seen:
             raise WrongUse("target-twice", f"Two namespaces would become {one.target}.", "Correct --map.")
         seen.add(one.target)
+        if one.target != one.source and not can_be_made(Namespace.parse(one.target)):
+            raise WrongUse(
+                "target-forbidden",
+                f"No collection can be restored as {one.target}: it is the server's, the tool's own, or no "
+                "name that the server takes.",
+                "Correct --map.",
+            )
         if len(one.target.encode()) > 255:
             raise WrongUse("target-too-long", f"{one.target} is longer than 255 bytes.", "Give --map.")
 
