@@ -87,6 +87,7 @@ class Options:
         nodes: Number of members, each with a vote and the data.
         auth: With a key file and users; without, everybody may do everything.
         oplog_mb: Largest size of the oplog, in MB.
+        checkpoint_seconds: Time between checkpoints; the oplog is not cut behind the newest one.
         set_name: Name of the replica set.
         users: More users, made when the set has a primary. The tool's own, ``mdr``, has the role root.
         parameters: More ``setParameter`` values.
@@ -95,6 +96,7 @@ class Options:
     nodes: int = 3
     auth: bool = True
     oplog_mb: int = 200
+    checkpoint_seconds: int = 60
     set_name: str = "rs"
     users: tuple[User, ...] = ()
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -300,6 +302,7 @@ class ReplicaSet:
             *("--bind_ip", HOST),
             *("--replSet", self.set_name),
             *("--oplogSize", str(self.options.oplog_mb)),
+            *("--syncdelay", str(self.options.checkpoint_seconds)),
             *("--logpath", str(member.log), "--logappend"),
             *("--wiredTigerCacheSizeGB", "0.25"),
             "--nounixsocket",

@@ -57,20 +57,28 @@ def primary_term(client: MongoClient[Any]) -> int:
     return int.from_bytes(election.binary[4:], "big") if election is not None else -1
 
 
-def raw_batches(client: MongoClient[Any], start: Position, end: Position | None = None) -> Iterator[bytes]:
+def raw_batches(
+    client: MongoClient[Any], start: Position, end: Position | None = None, only: dict[str, Any] | None = None
+) -> Iterator[bytes]:
     """Batches of whole raw entries with ``start <= ts <= end``, majority-committed, oldest first.
+
+    Args:
+        client: To the member that is asked.
+        start: The first position wanted.
+        end: The last one, None for all there are.
+        only: A query that the entries must meet beside that, evaluated by the server.
 
     Raises:
         Unreachable, Failed: As the driver says; entries that were yielded stay good.
     """
     try:
-        yield from raw_batches_untold(client, start, end)
+        yield from raw_batches_untold(client, start, end, only)
     except PyMongoError as error:
         raise told(error) from None
 
 
 def raw_batches_untold(
-    client: MongoClient[Any], start: Position, end: Position | None = None
+    client: MongoClient[Any], start: Position, end: Position | None = None, only: dict[str, Any] | None = None
 ) -> Iterator[bytes]:
     """The same for callers that go on after a lost primary: errors are the driver's."""
     oplog = client.local.get_collection(
@@ -79,7 +87,7 @@ def raw_batches_untold(
     wanted: dict[str, Any] = {"$gte": start.timestamp}
     if end is not None:
         wanted["$lte"] = end.timestamp
-    for batch in oplog.find_raw_batches({"ts": wanted}, batch_size=20000):
+    for batch in oplog.find_raw_batches({"ts": wanted, **(only or {})}, batch_size=20000):
         if batch:
             yield batch
 

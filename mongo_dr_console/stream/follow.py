@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
-from bson.raw_bson import RawBSONDocument
 from pymongo.errors import PyMongoError
 
 from mongo_dr_console.model import rawbson
@@ -15,7 +15,7 @@ from mongo_dr_console.model.oplogentry import raw_entry
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed, Trouble, Unreachable
 from mongo_dr_console.mongo.client import Client, told
-from mongo_dr_console.mongo.oplog import ends, raw_batches
+from mongo_dr_console.mongo.oplog import ends, entry_at, majority_position, raw_batches
 
 _PAUSE_SECONDS = 0.1
 _PATIENCE_SECONDS = 300
@@ -34,15 +34,22 @@ class EntrySink(Protocol):
 
 
 def continue_from(
-    client: Client, position: Position, end_hash: str, through: Position | None
+    client: Client,
+    position: Position,
+    end_hash: str,
+    through: Position | None,
+    only: dict[str, Any] | None = None,
 ) -> Iterator[bytes]:
     """Batches of majority-committed entries after ``position``, after proof that the live oplog continues it.
+
+    ``only``: a query that the server evaluates; entries that do not meet it are left out.
 
     Raises:
         Failed: ``gap`` where the oplog has rolled over, ``divergence`` where another entry is there.
     """
     first = True
-    for batch in raw_batches(client, position, through):
+    query = None if only is None else {"$or": [{"ts": position.timestamp}, only]}
+    for batch in raw_batches(client, position, through, query):
         if not first:
             yield batch
             continue
@@ -88,7 +95,8 @@ class Follower:
         client: To the source deployment; elections are waited out.
         sink: Where the entries go.
         position, end_hash: The last entry that is there already, which proves that the next one continues it.
-        keep: Tells which entries are worth keeping; the others (this job's own) are left out.
+        only: A query for the entries that are worth keeping: not this job's own, which are most of what is
+            written meanwhile. The server leaves the others out, so that the thread keeps up.
     """
 
     def __init__(
@@ -97,13 +105,13 @@ class Follower:
         sink: EntrySink,
         position: Position,
         end_hash: str,
-        keep: Callable[[RawBSONDocument], bool],
+        only: dict[str, Any],
     ) -> None:
         self._client = client
         self._sink = sink
         self._position = position
         self._hash = end_hash
-        self._keep = keep
+        self._only = only
         self._changed = threading.Condition()
         self._stopping = False
         self._error: Trouble | None = None
@@ -178,24 +186,24 @@ class Follower:
                 self._changed.wait(_PAUSE_SECONDS)
 
     def _read_on(self) -> None:
-        for batch in continue_from(self._client, self._position, self._hash, None):
-            kept: list[bytes] = []
-            last = b""
-            for raw in rawbson.split(batch):
-                last = raw
-                if self._keep(raw_entry(raw)):
-                    kept.append(raw)
-            # The last one always: from it a later run goes on, and proves that nothing is missing in between.
-            if not kept or kept[-1] is not last:
-                kept.append(last)
-            self._sink.append(b"".join(kept))
-            self._sink.flush()
-            with self._changed:
-                self._position = Position.of(raw_entry(last)["ts"])
-                self._hash = rawbson.entry_hash(last)
-                self._changed.notify_all()
-            if self._stopping:
-                return
+        """Up to what a majority has now. That last entry is kept whatever it is: from it a later run goes on,
+        and proves that nothing is missing in between."""
+        now, _ = majority_position(self._client)
+        if now <= self._position:
+            return
+        last = b""
+        for batch in continue_from(self._client, self._position, self._hash, now, self._only):
+            self._sink.append(batch)
+            last = deque(rawbson.split(batch), maxlen=1)[0]
+        if not last or Position.of(raw_entry(last)["ts"]) != now:
+            last = entry_at(self._client, now) or b""
+            if not last:
+                raise Unreachable("member-behind", f"The member that answers has no entry at {now} yet.")
+            self._sink.append(last)
+        self._sink.flush()
+        with self._changed:
+            self._position, self._hash = now, rawbson.entry_hash(last)
+            self._changed.notify_all()
 
     def _end(self, trouble: Trouble) -> None:
         with self._changed:

@@ -33,14 +33,13 @@ from mongo_dr_console.model.skip import SkipWatch
 from mongo_dr_console.model.timeline import Timeline, rename_closure
 from mongo_dr_console.model.trouble import Refused, Trouble, WrongUse
 from mongo_dr_console.model.when import (
-    event_by_id,
     limit_before,
     limit_through,
     names_event,
     parse_when,
 )
 from mongo_dr_console.mongo.oplog import majority_position
-from mongo_dr_console.stream.finder import find_events, neighbours
+from mongo_dr_console.stream.finder import find_event, neighbours
 from mongo_dr_console.stream.live import LiveOplog
 from mongo_dr_console.workers.plan_base import base_facts, check_reach, find_base, needs_oplog, window_of
 from mongo_dr_console.workers.plan_range import counted, definitions, renames_in
@@ -104,9 +103,7 @@ def _latest(deployments: Deployments) -> Position:
 
 
 def _event(look: Look, deployments: Deployments, wanted: str) -> Event:
-    if look.events is None:
-        look.events = find_events(LiveOplog(source(deployments)))
-    return event_by_id(look.events, wanted)
+    return find_event(LiveOplog(source(deployments)), wanted)
 
 
 # Putting it together

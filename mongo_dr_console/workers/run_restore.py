@@ -10,8 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from bson.raw_bson import RawBSONDocument
-
 from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.engines.builtin.restore import BuiltinRestore, RestoreRequest
 from mongo_dr_console.engines.builtin.snapshot import StoredSnapshot
@@ -270,7 +268,7 @@ class _Oplog:
         self._writer = SavedRangeWriter(path)
         client = self.deployments.source
         assert client is not None
-        self.follower = Follower(client, self._writer, position, end_hash, keeps(self.context.job))
+        self.follower = Follower(client, self._writer, position, end_hash, others_only(self.context.job))
         self.follower.start()
         self.follower.wait_for(max(self.plan.limit.position, position), 3600, self._guard)
         self.range = SavedRange(path)
@@ -284,24 +282,12 @@ def _hash_at(saved: SavedRange, position: Position) -> str:
     raise Failed("saved-range-corrupt", f"The saved oplog has no entry at {position}. Nothing was changed.")
 
 
-def keeps(job: str) -> Callable[[RawBSONDocument], bool]:
-    """Tells the entries that a follower keeps: not this job's own documents, which are most of what it
-    writes. Commands are kept; among them are its own renames, which mark the cut-over."""
-    prefix = f"mdr_{job}_"
-
-    def keep(entry: RawBSONDocument) -> bool:
-        op = entry["op"]
-        if op == "n":
-            return False
-        if op != "c":
-            return not entry["ns"].partition(".")[2].startswith(prefix)
-        body = entry["o"]
-        if "alwaysUpsert" in body and "applyOps" in body:
-            inner = next(iter(body["applyOps"]), None)
-            return inner is None or not inner["ns"].partition(".")[2].startswith(prefix)
-        return True
-
-    return keep
+def others_only(job: str) -> dict[str, Any]:
+    """A query for the entries that a follower keeps: not the documents that this job writes itself. Commands
+    are kept; among them are its own renames, which mark the cut-over."""
+    ours = {"$regex": rf"^[^.]*\.mdr_{job}_"}
+    batches = {"op": "c", "o.alwaysUpsert": False, "o.applyOps.0.ns": ours}
+    return {"$nor": [{"ns": ours}, batches, {"op": "n"}]}
 
 
 def _take_safety_snapshot(context: JobContext, plan: Plan, guard: Callable[[], None]) -> None:

@@ -28,7 +28,7 @@ from mongo_dr_console.workers import jobs
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
-ROUNDS = int(os.environ.get("MDR_KILL_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("MDR_KILL_ROUNDS", "1"))
 SEED = int(os.environ.get("MDR_KILL_SEED", "0")) or random.randrange(1_000_000)
 VICTIMS = ("job", "primary", "all")
 DATABASE = "killed"
@@ -191,7 +191,7 @@ def nothing_left(stage: Stage) -> None:
 
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_in_place(stage: Stage, victim: str) -> None:
-    for _ in range(max(1, ROUNDS // 2)):
+    for _ in range(ROUNDS):
         plan = plan_for(stage.prepared, before=stage.limit, namespaces=(DATABASE,), mode="in-place")
         folder = start(stage, "restore", {"plan": plan.to_json()})
         kill_within(stage, folder, victim)
@@ -206,7 +206,7 @@ def test_in_place(stage: Stage, victim: str) -> None:
 
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_beside(stage: Stage, victim: str) -> None:
-    for n in range(max(1, ROUNDS // 2)):
+    for n in range(ROUNDS):
         mapping = (f"{DATABASE}=beside_{n}",)
         plan = plan_for(
             stage.prepared, before=stage.limit, namespaces=(DATABASE,), mode="beside", renames=mapping
@@ -233,7 +233,7 @@ def test_skip_with_writers(stage: Stage, victim: str) -> None:
     with closing(stage.client()) as client:
         events: list[Event] = find_events(LiveOplog(client))
     event = next(e for e in events if e.kind == "mass-delete" and e.selector.session is None)
-    for number in range(max(1, ROUNDS // 2)):
+    for number in range(ROUNDS):
         plan = plan_for(stage.prepared, skip=(event.id,))
         with Ledgered(stage, number) as ledger:
             folder = start(stage, "restore", {"plan": plan.to_json()})

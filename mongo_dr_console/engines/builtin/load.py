@@ -17,7 +17,7 @@ from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo.client import Client
 
 BATCH_DOCUMENTS = 2000
-BATCH_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 2 * 1024 * 1024
 WORKERS = 4
 
 _NAMESPACE_EXISTS = 48

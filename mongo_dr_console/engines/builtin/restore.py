@@ -54,6 +54,9 @@ from mongo_dr_console.mongo.pace import hold_pace
 T = TypeVar("T")
 
 PRIMARY_PATIENCE_SECONDS = 180
+FOLLOW_BYTES = 8 * 1024 * 1024
+"""The follower is waited for after this much was written; a sixth of the smallest oplog there should be."""
+
 _ATTEMPTS = 40
 _CAUGHT_UP_OPERATIONS = 500
 
@@ -133,6 +136,7 @@ class BuiltinRestore:
     run: ReplayRun = field(init=False)
     _settled: set[Namespace] = field(default_factory=set)
     _stale: bool = False
+    _unfollowed: int = 0
     _skips: SkipWatch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -243,6 +247,7 @@ class BuiltinRestore:
             for count, weight in insert(self.client, staged, data()):
                 self.guard()
                 loaded, size = loaded + count, size + weight
+                self._keep_close(weight)
                 self.report(
                     StepProgress("load", done + loaded, total, "documents", size, str(collection.namespace))
                 )
@@ -608,7 +613,15 @@ class BuiltinRestore:
 
     def _guarded_pace(self) -> None:
         self.guard()
+        self._keep_close(FOLLOW_BYTES)
         self._pace()
+
+    def _keep_close(self, weight: int) -> None:
+        """Waits for the follower before this job's own writes can roll the oplog over under it."""
+        self._unfollowed += weight
+        if self.request.follower is not None and self._unfollowed >= FOLLOW_BYTES:
+            self._unfollowed = 0
+            self._wait_for_now()
 
     def _pace(self) -> None:
         hold_pace(self.client, self._waiting)
