@@ -3,6 +3,10 @@
 Commands speak for themselves. A mass delete or update does not: the oplog has an entry a document and no
 mark of the statement that made them. What belongs together is taken from what a statement leaves behind: one
 writer, one namespace, one kind, the same changed fields, and pace.
+
+A multi-update cannot be retried, so its entries have no session; the single updates of an application have
+one, and a busy application makes hundreds of them a second. So updates with a session count only where one
+transaction holds a mass of them.
 """
 
 from __future__ import annotations
@@ -43,6 +47,7 @@ DROP_WAIT_SECONDS = 60
 _BUCKETS = "system.buckets."
 _VIEWS = "system.views"
 _DESTRUCTIVE = ("drop", "dropDatabase", "renameCollection")
+_IN_TRANSACTION = "@"
 _MOST_KEPT = 10_000
 _SWEEP = 20_000
 
@@ -74,6 +79,11 @@ def changed_fields(document: Mapping[str, Any]) -> tuple[str, ...]:
 def _contains(fields: frozenset[str], others: frozenset[str]) -> bool:
     """Whether one statement could have changed both; a replacement (no fields) goes with its like only."""
     return others <= fields and bool(others) == bool(fields)
+
+
+def counts_as_mass(operation: Operation) -> bool:
+    """Whether an update may be one of a mass: written without a session, or in a transaction."""
+    return operation.session is None or operation.transaction
 
 
 def event_id(kind: EventKind, namespace: str, first: Position) -> str:
@@ -207,9 +217,11 @@ class EventScan:
             yield from self._command(operation)
             return
         yield from self._flush_drops(operation.database)
-        if operation.op in "du":
+        if operation.op == "d" or (operation.op == "u" and counts_as_mass(operation)):
             fields = frozenset(changed_fields(operation.document)) if operation.op == "u" else NO_FIELDS
             namespace, session = operation.namespace, operation.session
+            if operation.op == "u" and operation.transaction:
+                session = f"{session}{_IN_TRANSACTION}{operation.position}"
             yield from self.write(Write(operation.op, namespace, session, fields, operation.position, time))
 
     def finish(self) -> Iterator[Event]:
@@ -428,7 +440,8 @@ def _merge(
 
 
 def _mass_event(key: _Key, fields: _Fields, stretch: _Stretch) -> Event:
-    op, namespace, session = key
+    op, namespace, writer = key
+    session = writer.partition(_IN_TRANSACTION)[0] if writer is not None else None
     kind: EventKind = "mass-delete" if op == "d" else "mass-update"
     paths = tuple(sorted(fields))
     return Event(

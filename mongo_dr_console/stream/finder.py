@@ -222,6 +222,8 @@ class _Reader:
         if op in "du":
             entry = bson.decode(raw, _PLAIN) if len(raw) < _LARGE else raw_entry(raw)
             lsid = entry.get("lsid")
+            if op == "u" and lsid is not None:
+                return
             stamp = entry["ts"]
             yield from scan.write(
                 Write(

@@ -225,8 +225,8 @@ def test_the_same_change_later_is_an_event_of_its_own_though_others_go_on(oplog:
 
 def test_replaced_documents_are_a_mass_of_their_own(oplog: Oplog) -> None:
     for n in range(150):
-        oplog.put("u", "shop.orders", {"_id": n, "x": 1}, o2={"_id": n}, session=ALICE)
-        oplog.update("shop.orders", n, {"u": {"x": 1}}, session=ALICE)
+        oplog.put("u", "shop.orders", {"_id": n, "x": 1}, o2={"_id": n})
+        oplog.update("shop.orders", n, {"u": {"x": 1}})
     events = found(oplog)
     assert sorted(e.selector.fields for e in events) == [(), ("x",)]
     assert [len(own(oplog, e)) for e in events] == [150, 150]
@@ -239,6 +239,21 @@ def test_a_mass_in_a_transaction_is_at_its_commit(oplog: Oplog) -> None:
     assert (event.position, event.last, event.before) == (position, position, before)
     assert event.documents == len(own(oplog, event)) == 120
     assert event.selector.session == ALICE.hex()
+
+
+def test_a_busy_applications_single_updates_are_no_event(oplog: Oplog) -> None:
+    for n in range(1_000):
+        oplog.update("shop.orders", n, {"u": {"seen": n}}, session=ALICE)
+    assert found(oplog) == []
+
+
+def test_a_mass_update_in_a_transaction_is_an_event(oplog: Oplog) -> None:
+    change = {"$v": 2, "diff": {"u": {"x": 1}}}
+    position = oplog.transaction(ALICE, [("u", "shop.orders", change)] * 120)
+    oplog.transaction(ALICE, [("u", "shop.orders", change)] * 90)
+    (event,) = found(oplog)
+    assert (event.position, event.documents) == (position, 120)
+    assert len(own(oplog, event)) == 120
 
 
 def test_a_steady_workload_is_no_event(oplog: Oplog) -> None:
@@ -371,7 +386,7 @@ def test_an_events_own_operations_are_those_it_counts(steps: list[tuple[str, str
         oplog.wait(1.5 if what == "wait" else 0.01)
     events = found(oplog)
     assert len({e.id for e in events}) == len(events)
-    masses = sum(1 for what, _, _ in steps if what.startswith("mass"))
+    masses = sum(1 for what, _, session in steps if what == "mass-d" or (what, session) == ("mass-u", None))
     assert masses == 0 or events
     for event in events:
         mine = own(oplog, event)
