@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 
 from mongo_dr_console import __version__
 from mongo_dr_console.cli.output import fail
+from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import ExitCode, Failed, Trouble, WrongUse
 
 GROUPS = (
@@ -80,7 +81,7 @@ def _unexpected(error: Exception) -> Trouble:
         return Failed("system-error", f"The system refuses: {where}{error.strerror or error}.")
     return Failed(
         "unexpected",
-        f"mdr met an error that it does not know: {type(error).__name__}: {error}",
+        scrub(f"mdr met an error that it does not know: {type(error).__name__}: {error}"),
         "Jobs go on without this command: mdr jobs list. MDR_DEBUG=1 shows where it happened.",
     )
 

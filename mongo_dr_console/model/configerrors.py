@@ -89,15 +89,28 @@ def lines_of(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
 
 def allowed_keys(model: type[BaseModel], data: Mapping[str, Any], path: Sequence[str | int]) -> list[str]:
     """The keys that the table at a path may have; none where the path leads to no table."""
+    kind, at = _kind_at(path, data, model)
+    kind = _chosen(kind, at)
+    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+
+
+def _types(path: Loc, data: Mapping[str, Any], model: type[BaseModel]) -> str:
+    """The names of the variants that the table at a path may be."""
+    kind, _ = _kind_at(path, data, model)
+    while get_origin(kind) is Annotated:
+        kind = get_args(kind)[0]
+    fields = [getattr(v, "model_fields", {}).get("type") for v in get_args(kind)]
+    return ", ".join(f"'{name}'" for f in fields if f is not None for name in get_args(f.annotation))
+
+
+def _kind_at(path: Sequence[str | int], data: Mapping[str, Any], model: type[BaseModel]) -> tuple[Any, Any]:
+    """The annotation of what a path leads to, None for nothing known, and the value there."""
     kind: Any = model
     at: Any = data
     for part in path:
         at = at.get(part, {}) if isinstance(at, Mapping) else {}
-        kind = _inner(kind, part, at)
-        if kind is None:
-            return []
-    kind = _chosen(kind, at)
-    return list(kind.model_fields) if isinstance(kind, type) and issubclass(kind, BaseModel) else []
+        kind = None if kind is None else _inner(kind, part, at)
+    return kind, at
 
 
 def _words(problem: Problem, path: Loc, data: Mapping[str, Any], model: type[BaseModel]) -> str:
@@ -111,7 +124,7 @@ def _words(problem: Problem, path: Loc, data: Mapping[str, Any], model: type[Bas
         "missing": "is needed and not there.",
         "literal_error": f"allowed: {context.get('expected')}.",
         "union_tag_invalid": f"allowed: {context.get('expected_tags')}.",
-        "union_tag_not_found": "type is needed and not there.",
+        "union_tag_not_found": f"type is needed and not there; allowed: {_types(path, data, model)}.",
     }.get(problem.type)
     if fixed is not None:
         return fixed
