@@ -11,8 +11,8 @@ from typing import Any
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.catalogue import utc
 from mongo_dr_console.model.manifest import FileEntry
-from mongo_dr_console.model.progress import Report, StepDone, StepProgress, StepStarted, StopSignal
-from mongo_dr_console.model.trouble import Failed
+from mongo_dr_console.model.progress import Note, Report, StepDone, StepProgress, StepStarted, StopSignal
+from mongo_dr_console.model.trouble import Failed, Trouble
 from mongo_dr_console.stores import ledger, snapshot_files
 from mongo_dr_console.stores.catalogue import window_of
 from mongo_dr_console.stores.snapshot_reader import SnapshotReader, StoredCollection, open_snapshot
@@ -87,11 +87,12 @@ def verify(store: Store, name: str, level: int, report: Report, stop: StopSignal
         at=datetime.now(UTC),
         seconds=time.monotonic() - begun,
     )
-    ledger.append(
-        store,
-        "verifications",
-        {"schema": "mdr.verification"} | result.to_json() | {"checksum": result.checksum},
-    )
+    document = {"schema": "mdr.verification"} | result.to_json() | {"checksum": result.checksum}
+    try:
+        ledger.append(store, "verifications", document)
+    except Trouble as trouble:
+        # What was found counts, also where the store is full or may only be read.
+        report(Note(f"not noted in the ledger of {store.name}: {trouble}", "warning"))
     return result
 
 

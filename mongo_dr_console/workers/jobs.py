@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -68,6 +69,7 @@ def create(
         Failed: The state folder cannot be written.
     """
     root = jobs_folder(profile)
+    folder: JobFolder | None = None
     try:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         folder = _new_folder(root)
@@ -83,6 +85,8 @@ def create(
         }
         _write_once(folder.path / PLAN, json.dumps(plan, indent=2).encode())
     except OSError as error:
+        if folder is not None:
+            shutil.rmtree(folder.path, ignore_errors=True)
         raise Failed(
             "job-not-created",
             f"The job's folder under {root} cannot be made: {error.strerror}. Nothing was changed.",
