@@ -20,31 +20,20 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.prepared import PreparedProfile, prepare
 
-from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.mongo import processes
 from mongo_dr_console.mongo.launch import Options, ReplicaSet, User
 from mongo_dr_console.mongo.mongod import find_mongod
 
 MakeReplicaSet = Callable[..., ReplicaSet]
-
-
-@dataclass(frozen=True)
-class PreparedProfile:
-    """A profile that stands in a config file of its own."""
-
-    name: str
-    profile: Profile
-    config_file: Path
-    store: Path
 
 
 ProfileFor = Callable[[ReplicaSet], PreparedProfile]
@@ -125,31 +114,7 @@ def state_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def profile_for(tmp_path: Path, state_dir: Path) -> ProfileFor:
-    def prepare(replica_set: ReplicaSet) -> PreparedProfile:
-        uri_file, store = tmp_path / "uri", tmp_path / "store"
-        _write_secret(uri_file, replica_set.uri)
-        store.mkdir(exist_ok=True)
-        config_file = tmp_path / "config.toml"
-        _write_secret(config_file, _config_text(uri_file, store, state_dir))
-        return PreparedProfile("test", load_config(config_file).profiles["test"], config_file, store)
-
-    return prepare
-
-
-def _config_text(uri_file: Path, store: Path, state: Path) -> str:
-    profile: Mapping[str, str] = {
-        "uri_file": str(uri_file),
-        "environment": "test",
-        "access": "restore",
-        "state_dir": str(state),
-    }
-    lines = ["[profiles.test]", *(f"{key} = '{value}'" for key, value in profile.items())]
-    return "\n".join([*lines, "[profiles.test.stores.local]", "type = 'local'", f"path = '{store}'", ""])
-
-
-def _write_secret(path: Path, text: str) -> None:
-    path.touch(mode=0o600)
-    path.write_text(text, encoding="utf-8")
+    return lambda replica_set: prepare(tmp_path, replica_set.uri, state_dir)
 
 
 def _lock(folder: Path) -> int | None:
