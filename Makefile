@@ -7,6 +7,8 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(ENOUGH)' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
+# Tests wait for servers most of the time, so a few run side by side also on two cores.
+WORKERS ?= 4
 
 .PHONY: demo test check clean
 
@@ -14,7 +16,7 @@ demo: .venv/installed
 	@$(BIN)/mdr demo
 
 test: check
-	$(BIN)/pytest --cov --cov-report=term
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
 check: .venv/installed
 	$(BIN)/ruff check

@@ -55,11 +55,14 @@ def sets_folder() -> Iterator[Path]:
     """Where this session's sets lie. Held by a lock, so that the next run knows which are left over."""
     base = Path(tempfile.gettempdir(), f"mdr-tests-{os.getuid()}")
     base.mkdir(mode=0o700, exist_ok=True)
-    for old in base.iterdir():
-        _remove_if_left_over(old)
-    folder = base / uuid.uuid4().hex[:12]
-    folder.mkdir()
-    descriptor = _lock(folder)
+    # One at a time: what another worker has made and not yet locked is not left over.
+    with (base.parent / f"{base.name}.lock").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        for old in base.iterdir():
+            _remove_if_left_over(old)
+        folder = base / uuid.uuid4().hex[:12]
+        folder.mkdir()
+        descriptor = _lock(folder)
     assert descriptor is not None
     try:
         yield folder
