@@ -43,12 +43,18 @@ def planned_namespaces(
         target = _target_of(look.intent, source, limit, deployments.same)
         documents, size = sizes.get(source, (0, 0))
         if documents is not None:
-            documents = max(0, documents + counts.gained(str(source)))
+            documents = max(0, documents + counts.gained(str(source)) + _not_deleted(look, source))
         planned.append(_planned(look.intent, live, source, target, documents, size))
     planned += [_planned_view(look.intent, live, n, v, limit, deployments) for n, v in sorted(views.items())]
     _check_targets(planned)
     _check_renames(look.intent, [*placed, *views])
     return planned
+
+
+def _not_deleted(look: Look, namespace: Namespace) -> int:
+    """Documents that stay because the mass delete of them is left out."""
+    deletes = (e for e in look.skipped if e.kind == "mass-delete" and e.namespace == str(namespace))
+    return sum(event.operations for event in deletes)
 
 
 class _Live:

@@ -177,7 +177,15 @@ def _locked(
         except Failed:
             work.abandon()
             raise
-    return {**_summary(context, plan), **facts}
+    return {**_summary(context, plan), **facts, **_what_next(context.job, facts)}
+
+
+def _what_next(job: str, facts: dict[str, Any]) -> dict[str, Any]:
+    """In the result, so that it stands at the end of what a person sees."""
+    found: dict[str, Any] = {"conflict_count": len(facts["conflicts"]) + len(facts.get("late_conflicts", []))}
+    if facts.get("set_aside"):
+        found |= {"take_back": f"mdr restore undo {job}", "settle": f"mdr restore accept {job}"}
+    return found
 
 
 def _open_base(profile: Profile, plan: Plan) -> Any:
@@ -317,6 +325,7 @@ def _journalled(folder: Path) -> list[Checkpoint]:
 def _summary(context: JobContext, plan: Plan) -> dict[str, Any]:
     safety = next((c.facts["snapshot"] for c in _journalled(context.folder) if c.kind == "safety"), None)
     return {
+        "schema": "mdr.restore",
         "snapshot": plan.snapshot.name,
         "store": plan.snapshot.store,
         "identity": plan.identity.model_dump(mode="json"),
@@ -331,6 +340,7 @@ def _summary(context: JobContext, plan: Plan) -> dict[str, Any]:
 def _write_ledger(context: JobContext, plan: Plan, result: dict[str, Any], started: datetime) -> None:
     """Best effort: a restore that is done stays done when a store cannot be written."""
     document = {
+        **result,
         "schema": "mdr.restore-record",
         "job": context.job,
         "state": "done",
@@ -340,7 +350,6 @@ def _write_ledger(context: JobContext, plan: Plan, result: dict[str, Any], start
         "documents": sum(n.documents or 0 for n in plan.namespaces),
         "bytes": sum(n.bytes or 0 for n in plan.namespaces),
         "operations": result.get("applied"),
-        **result,
     }
     try:
         store = open_store(plan.snapshot.store, context.profile.stores[plan.snapshot.store])
