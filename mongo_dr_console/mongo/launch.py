@@ -350,7 +350,9 @@ class ReplicaSet:
 
     def _config(self, settings: Mapping[str, int], version: int) -> dict[str, Any]:
         members = [{"_id": i, "host": m.address} for i, m in enumerate(self.members)]
-        return {"_id": self.set_name, "version": version, "members": members, "settings": dict(settings)}
+        # With chaining, one member that is held back holds back another, and with it the majority.
+        settings = {**settings, "chainingAllowed": False}
+        return {"_id": self.set_name, "version": version, "members": members, "settings": settings}
 
     def _make_users(self) -> None:
         if not self.options.auth:

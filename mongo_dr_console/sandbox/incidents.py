@@ -18,7 +18,7 @@ from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
 from mongo_dr_console.mongo import processes
 from mongo_dr_console.mongo.client import Client, connect, told
 from mongo_dr_console.mongo.oplog import ends, primary_term, raw_entries
-from mongo_dr_console.sandbox.place import Lag, Place, PracticeFacts, look, write_private
+from mongo_dr_console.sandbox.place import HELD_BACK, Lag, Place, PracticeFacts, look, write_private
 
 LAG_SECONDS = 90
 _WAIT_SECONDS = 30
@@ -156,7 +156,11 @@ def lag(scene: Scene, seconds: int) -> Incident:
     # Written first, so that whoever ends it knows of it even if this process dies in the next line.
     write_private(scene.place.lag_file, Lag(port=port, until=time.time() + seconds).model_dump_json())
     with connect(scene.place.member_uri(port), direct=True) as client:
-        client.admin.command("configureFailPoint", "rsSyncApplyStop", mode="alwaysOn")
+        entered = client.admin.command("configureFailPoint", HELD_BACK, mode="alwaysOn")["count"] + 1
+        # Until its applier stands still, one more batch may go in.
+        client.admin.command(
+            "waitForFailPoint", HELD_BACK, timesEntered=entered, maxTimeMS=_WAIT_SECONDS * 1000
+        )
         status = client.admin.command("replSetGetStatus")
     applied = Position.of(status["optimes"]["appliedOpTime"]["ts"])
     entry = scene.first_entry(lambda e: Position.of(e["ts"]) > applied)

@@ -30,7 +30,7 @@ from mongo_dr_console.mongo import processes
 from mongo_dr_console.mongo.client import told
 from mongo_dr_console.mongo.launch import Options, ReplicaSet, User
 from mongo_dr_console.sandbox import shop
-from mongo_dr_console.sandbox.place import WORKLOAD, Place, PracticeFacts, write_private
+from mongo_dr_console.sandbox.place import HELD_BACK, WORKLOAD, Place, PracticeFacts, write_private
 from mongo_dr_console.sandbox.turn import remove_if_idle
 from mongo_dr_console.workers import jobs
 
@@ -166,7 +166,7 @@ class Keeper:
             if member.port == lag.port and member.alive:
                 try:
                     with self.replica_set.member_client(index, seconds=5) as client:
-                        client.admin.command("configureFailPoint", "rsSyncApplyStop", mode="off")
+                        client.admin.command("configureFailPoint", HELD_BACK, mode="off")
                 except PyMongoError as error:
                     print(told(error), file=sys.stderr, flush=True)
                     return

@@ -21,6 +21,8 @@ from mongo_dr_console.mongo.processes import OurProcess
 
 KEEPER = "mongo_dr_console.sandbox.keeper"
 WORKLOAD = "mongo_dr_console.sandbox.workload"
+HELD_BACK = "rsSyncApplyStop"
+"""The server's fail point that stops a secondary's applier."""
 
 
 class PracticeFacts(BaseModel):
@@ -61,7 +63,7 @@ class PracticeStatus(BaseModel):
     members: int = 0
     members_running: int = 0
     workload_running: bool = False
-    lag_until: float | None = None
+    lag_until: datetime | None = None
     folder: str
 
 
@@ -187,7 +189,7 @@ def look(place: Place) -> PracticeStatus:
         members=len(facts.members) if facts else 0,
         members_running=running,
         workload_running=any(p.runs(WORKLOAD) for p in found),
-        lag_until=lag.until if lag else None,
+        lag_until=datetime.fromtimestamp(round(lag.until), UTC) if lag else None,
         folder=str(place.folder),
     )
 
