@@ -284,7 +284,7 @@ def _died(folder: JobFolder, log: Path, skip: int, code: int | None) -> Trouble:
     last = words[-1] if words else "it left no message"
     return Failed(
         "job-not-started",
-        f"The process of job {folder.id} ended before it began (code {code}): {last}. Nothing was changed.",
+        f"The process of job {folder.id} ended before it began (code {code}): {last}. It changed nothing.",
         f"What it said is in {log}",
     )
 

@@ -187,10 +187,13 @@ class BuiltinRestore:
         return self._result()
 
     def abandon(self) -> None:
-        """Removes what was staged, when nothing of it can be used; a resumed job starts over."""
+        """Removes what was staged, when nothing of it can be used; a resumed job starts over.
+
+        That it does is journalled first: it must not look for what was removed.
+        """
         if self.state.placements is None:
-            self._clean_up()
             self._note(Checkpoint("reset"))
+            self._clean_up()
 
     # Steps
 
