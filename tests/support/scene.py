@@ -94,6 +94,7 @@ class Scene:
     snapshot: str
     event: Event
     before: dict[str, Any]
+    at_snapshot: dict[str, Any]
 
     def call(self, *words: str) -> Answer:
         return call(self.config_file, *words)
@@ -166,7 +167,10 @@ def write_config(path: Path, *, uri_file: Path, store: Path, state: Path, more: 
     path.write_text("\n".join(lines), encoding="utf-8")
 
 
-def make_scene(replica_set: Any, client: Any, folder: Path, database: str, documents: int = 300) -> Scene:
+def make_scene(replica_set: Any, client: Any, folder: Path, database: str, *, noise: int = 0) -> Scene:
+    """Args:
+    noise: That many kB that cannot be compressed, in the snapshot and once more in the oplog after it.
+    """
     store, state, uri_file, config = (folder / name for name in ("store", "state", "uri", "config.toml"))
     store.mkdir()
     uri_file.write_text(replica_set.uri, encoding="utf-8")
@@ -184,10 +188,16 @@ def make_scene(replica_set: Any, client: Any, folder: Path, database: str, docum
         snapshot="",
         event=None,  # type: ignore[arg-type]
         before={},
+        at_snapshot={},
     )
-    fill(client, database, documents)
-    scene.snapshot = backup_here(scene)["snapshot"]
+    fill(client, database, documents=300)
     shop = client[database]
+    if noise:
+        shop.noise.insert_many([{"_id": n, "x": os.urandom(1000)} for n in range(noise)])
+    scene.snapshot = backup_here(scene)["snapshot"]
+    scene.at_snapshot = twin.state_of(client, database)
+    if noise:
+        shop.noise.insert_many([{"_id": -1 - n, "x": os.urandom(1000)} for n in range(noise)])
     shop.orders.update_many({"_id": {"$lt": 20}}, {"$set": {"state": "paid"}})
     shop.items.insert_one({"_id": "after the snapshot", "order": 1, "qty": 1})
     scene.before = twin.state_of(client, database)
