@@ -167,8 +167,8 @@ def settled(view: JobView, *, alive: bool, now: datetime) -> JobView:
         steps=tuple(replace(s, state="failed") if s.state == "running" else s for s in view.steps),
         error=JobError(
             "job-died",
-            "The job's process ended without a last word (killed, out of memory, its disk full, or the host went down). "
-            "What it had finished is in its journal.",
+            "The job's process ended without a last word (killed, out of memory, its disk full, or the host "
+            "went down). What it had finished is in its journal.",
             f"Go on from there: mdr jobs resume {view.job}",
         ),
     )
