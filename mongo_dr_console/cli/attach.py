@@ -9,7 +9,8 @@ from typing import NoReturn, TextIO
 
 import humanize
 
-from mongo_dr_console.cli.output import clean, print_json, say
+from mongo_dr_console.cli.output import clean, print_json, say, write_lines
+from mongo_dr_console.cli.resulttext import result_lines
 from mongo_dr_console.model.jobview import JobView, StepView, document
 from mongo_dr_console.model.journal import JobStarted, Line, Replay
 from mongo_dr_console.model.progress import Note, StepDone, StepStarted
@@ -64,12 +65,7 @@ def finish(view: JobView, *, as_json: bool) -> NoReturn:
 
 def _summary(view: JobView) -> None:
     took = "" if view.seconds is None else f" in {seconds_text(view.seconds)}"
-    sys.stdout.write(f"Job {view.job} ({clean(view.kind)}): {view.state}{took}\n")
-    for name, value in (view.result or {}).items():
-        if name != "schema" and isinstance(value, str | int | float):
-            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
-            sys.stdout.write(f"  {clean(name)}: {clean(shown)}\n")
-    sys.stdout.flush()
+    write_lines([f"Job {view.job} ({view.kind}): {view.state}{took}", *result_lines(view)])
 
 
 def _latest_attempt(lines: list[Line]) -> int:
@@ -94,8 +90,7 @@ class _Screen:
 
     def line(self, text: str) -> None:
         """A line that stays."""
-        self._out.write(clean(text) + "\n")
-        self._out.flush()
+        write_lines([text], self._out)
 
     def begun(self, step: str) -> None:
         """A step began."""
@@ -132,10 +127,9 @@ class _LiveScreen(_Screen):
         self._last = 0.0
 
     def line(self, text: str) -> None:
-        drawn = self._drawn
+        # What was drawn may be what this line says the end of: the next round draws what still runs.
         self._erase()
         super().line(text)
-        self._draw(drawn)
 
     def steps(self, running: list[StepView]) -> None:
         now = time.monotonic()
@@ -183,9 +177,8 @@ def progress_text(step: StepView) -> str:
 def done_text(step: StepView) -> str:
     """``replay: done, 20,000 operations in 5.9 s``."""
     what = f"{amount(step.done, step)} {_unit(step)}".rstrip() + " " if step.done else ""
-    return f"{step.step}: done, {what}in {seconds_text(step.seconds)}" + (
-        f" ({step.detail})" if step.detail else ""
-    )
+    more = f" ({step.detail})" if step.detail not in ("", f"{step.done} {step.unit}") else ""
+    return f"{step.step}: done, {what}in {seconds_text(step.seconds)}{more}"
 
 
 def amount(count: int, step: StepView) -> str:
@@ -193,7 +186,12 @@ def amount(count: int, step: StepView) -> str:
 
 
 def _unit(step: StepView) -> str:
-    return "" if step.unit == "bytes" else step.unit
+    """Singular where it is one: ``1 collection``, ``0 of 1 collection``."""
+    if step.unit == "bytes":
+        return ""
+    if (step.total if step.total is not None else step.done) == 1:
+        return {"indexes": "index"}.get(step.unit, step.unit.removesuffix("s"))
+    return step.unit
 
 
 def seconds_text(seconds: float) -> str:

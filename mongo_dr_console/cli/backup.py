@@ -49,7 +49,12 @@ def backup(
     if view is None:
         return
     if as_json and view.result:
-        print_json(view.result | {"job": view.job, "state": view.state})
+        from mongo_dr_console.model.documents import BackupDocument
+        from mongo_dr_console.model.jobview import document
+
+        told = document(view)
+        facts = {"job": view.job, "state": view.state, "error": told.error}
+        print_json(BackupDocument.model_validate(view.result | facts))
         if view.error is not None:
             say(f"mdr: {view.error.message}")
         raise SystemExit(view.exit_code)

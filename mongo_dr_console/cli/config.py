@@ -12,6 +12,7 @@ import typer
 from mongo_dr_console import config as configuration
 from mongo_dr_console.cli.output import clean, print_json
 from mongo_dr_console.config import Config, Profile
+from mongo_dr_console.model.documents import ConfigCheckDocument, ConfigDocument, ConfigPathDocument
 from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -65,7 +66,7 @@ def register(app: typer.Typer) -> None:
         path = configuration.config_path()
         write_starter(path, name, uri_file)
         if as_json:
-            print_json({"schema": "mdr.config.path", "path": str(path), "exists": True})
+            print_json(ConfigPathDocument(path=str(path), exists=True))
             return
         typer.echo(f"Written: {path}")
         typer.echo(f"Next: put the connection URI into {uri_file} (chmod 600), then: mdr config check")
@@ -78,8 +79,8 @@ def register(app: typer.Typer) -> None:
         for profile in config.profiles.values():
             profile.connection_uri()
         if as_json:
-            document = {"path": str(path), "profiles": sorted(config.profiles), "warnings": warnings}
-            print_json({"schema": "mdr.config.check", **document})
+            names = sorted(config.profiles)
+            print_json(ConfigCheckDocument(path=str(path), profiles=names, warnings=warnings))
             return
         for warning in warnings:
             typer.echo(clean(f"! warning: {warning}"))
@@ -90,7 +91,7 @@ def register(app: typer.Typer) -> None:
     def show_path(as_json: AsJson = False) -> None:
         path = configuration.config_path()
         if as_json:
-            print_json({"schema": "mdr.config.path", "path": str(path), "exists": path.exists()})
+            print_json(ConfigPathDocument(path=str(path), exists=path.exists()))
         else:
             typer.echo(str(path))
 
@@ -106,7 +107,7 @@ def register(app: typer.Typer) -> None:
                 raise WrongUse("profile-unknown", f"There is no profile {context.obj!r}.", f"Known: {known}")
             data["profiles"] = {context.obj: data["profiles"][context.obj]}
         if as_json:
-            print_json({"schema": "mdr.config", "path": str(path), "config": data})
+            print_json(ConfigDocument(path=str(path), config=data))
         else:
             typer.echo(clean(f"# {path}\n{to_toml(data)}"), nl=False)
 

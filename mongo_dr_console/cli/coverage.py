@@ -37,9 +37,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _print(coverage: Coverage) -> None:
-    import sys
-
-    from mongo_dr_console.cli.output import clean
+    from mongo_dr_console.cli.output import write_lines
     from mongo_dr_console.model.words import duration, moment
 
     text = []
@@ -60,4 +58,4 @@ def _print(coverage: Coverage) -> None:
     text.append(f"RPO now  {duration(coverage.rpo_seconds)}; undo {duration(coverage.rpo_undo_seconds)}")
     if coverage.live_error is not None:
         text.append(f"The live oplog cannot be read: {coverage.live_error.message}")
-    sys.stdout.write(clean("\n".join(text)) + "\n")
+    write_lines(text)

@@ -68,9 +68,7 @@ def _fix(chosen: Chosen) -> tuple[str, ...]:
 
 
 def _print(document: DoctorDocument) -> None:
-    import sys
-
-    from mongo_dr_console.cli.output import clean
+    from mongo_dr_console.cli.output import write_lines
     from mongo_dr_console.cli.statustext import mark
 
     text = []
@@ -78,7 +76,7 @@ def _print(document: DoctorDocument) -> None:
         text.append(f"{mark(found.level)}  {found.subject}: {found.text}")
         if found.fix:
             text.append(f"      fix: {found.fix}")
-    sys.stdout.write(clean("\n".join(text)) + "\n")
+    write_lines(text)
 
 
 def _print_roles(*, as_json: bool) -> None:
@@ -86,10 +84,11 @@ def _print_roles(*, as_json: bool) -> None:
 
     from mongo_dr_console.cli.output import print_json
     from mongo_dr_console.config import ACCESS_ORDER
+    from mongo_dr_console.model.documents import AccessRoles, RolesDocument
     from mongo_dr_console.mongo.roles import ROLES, commands
 
     if as_json:
-        roles = [{"access": a, "roles": list(ROLES[a]), "commands": commands(a)} for a in ACCESS_ORDER]
-        print_json({"schema": "mdr.roles", "roles": roles})
+        roles = [AccessRoles(access=a, roles=list(ROLES[a]), commands=commands(a)) for a in ACCESS_ORDER]
+        print_json(RolesDocument(roles=roles))
     else:
         sys.stdout.write("\n".join(commands(access) for access in ACCESS_ORDER))

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mongo_dr_console.cli.context import Chosen, choose
-from mongo_dr_console.cli.output import clean, print_json
+from mongo_dr_console.cli.output import clean, print_json, write_lines
+from mongo_dr_console.model.documents import ChangeDocument, FindDocument, HistoryDocument, Scanned
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.eventscan import DEFAULT_MINIMUM, Filter
 from mongo_dr_console.model.namespace import Namespace
@@ -102,14 +103,8 @@ def _show_events(chosen: Chosen, source: LiveOplog, span: Span, wanted: Filter, 
 
     events = find_events(source, span.start, span.end, wanted) if span.start <= span.end else []
     if as_json:
-        print_json(
-            {
-                "schema": "mdr.find",
-                "profile": chosen.name,
-                "scanned": {"start": str(span.start), "end": str(span.end)},
-                "events": [e.model_dump(mode="json") for e in events],
-            }
-        )
+        scanned = Scanned(start=span.start, end=span.end)
+        print_json(FindDocument(profile=chosen.name, scanned=scanned, events=events))
         return
     between = f"from {moment(span.start)} to {moment(span.end)}"
     if not events:
@@ -117,7 +112,7 @@ def _show_events(chosen: Chosen, source: LiveOplog, span: Span, wanted: Filter, 
         return
     typer.echo(f"{len(events)} event{'' if len(events) == 1 else 's'} {between}, oldest first")
     for event in events:
-        typer.echo("\n" + clean("\n".join(event_lines(event, chosen))))
+        write_lines(["", *event_lines(event, chosen)])
 
 
 def event_lines(event: Event, chosen: Chosen) -> list[str]:
@@ -130,8 +125,10 @@ def event_lines(event: Event, chosen: Chosen) -> list[str]:
         f"{moment(event.position)}  {event.kind}  {event.namespace}  {documents}",
         f"    id {event.id}  position {event.position}{last}  {_count(event.operations, 'operation')}",
         *([f"    {event.detail}"] if event.detail else []),
-        f"    go before it:  {command} restore plan --before event:{event.id} {scope}",
-        f"    leave it out:  {command} restore plan --skip {event.id} {scope}",
+        "    go back to before it:",
+        f"  {command} restore plan --before event:{event.id} {scope}",
+        "    leave it out, keep later writes:",
+        f"  {command} restore plan --skip {event.id} {scope}",
     ]
 
 
@@ -153,14 +150,9 @@ def _show_history(
 
     changes = document_history(source, namespace, identities, span.start, span.end)
     if as_json:
-        print_json(
-            {
-                "schema": "mdr.find.history",
-                "namespace": namespace,
-                "scanned": {"start": str(span.start), "end": str(span.end)},
-                "history": [_change(c) for c in changes],
-            }
-        )
+        scanned = Scanned(start=span.start, end=span.end)
+        history = [_change(c) for c in changes]
+        print_json(HistoryDocument(namespace=namespace, scanned=scanned, history=history))
         return
     found = 0
     for change in changes:
@@ -171,21 +163,21 @@ def _show_history(
         typer.echo(f"Nothing touched it from {moment(span.start)} to {moment(span.end)}.")
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _change(change: Change) -> ChangeDocument:
     import json
 
     import bson
     from bson import json_util
 
     document = json_util.dumps(bson.decode(change.raw), json_options=json_util.CANONICAL_JSON_OPTIONS)
-    return {
-        "position": str(change.position),
-        "time": moment(change.position),
-        "operation": change.operation,
-        "text": change.text,
-        "transaction": change.transaction,
-        "document": json.loads(document),
-    }
+    return ChangeDocument(
+        position=change.position,
+        time=change.position.time,
+        operation=change.operation,
+        text=change.text,
+        transaction=change.transaction,
+        document=json.loads(document),
+    )
 
 
 def _one_namespace(patterns: tuple[str, ...]) -> str:

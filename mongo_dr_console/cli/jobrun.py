@@ -6,7 +6,7 @@ from typing import Any
 
 from mongo_dr_console.cli.attach import attach
 from mongo_dr_console.cli.context import Chosen
-from mongo_dr_console.cli.output import print_json, say
+from mongo_dr_console.cli.output import print_json, say, write_lines
 from mongo_dr_console.model.jobview import JobView, document
 from mongo_dr_console.workers import jobs
 
@@ -25,8 +25,10 @@ def run_job(
     if warning:
         say(f"warning: {warning}")
     if detach:
-        say(f"Job {folder.id} is at work. Watch it: mdr jobs attach {folder.id}")
         if as_json:
             print_json(document(jobs.load(folder)))
+        else:
+            write_lines([f"Job {folder.id} ({kind}) is at work."])
+        say(f"Watch it: mdr jobs attach {folder.id}")
         return None
     return attach(folder, as_json=as_json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
@@ -13,8 +12,10 @@ import typer
 
 from mongo_dr_console.cli.attach import attach, done_text, finish, progress_text, seconds_text
 from mongo_dr_console.cli.context import Chosen, choose
-from mongo_dr_console.cli.output import clean, print_json, say
+from mongo_dr_console.cli.output import clean, print_json, say, write_lines
+from mongo_dr_console.cli.resulttext import result_lines
 from mongo_dr_console.config import Access, load_config
+from mongo_dr_console.model.documents import RemovedLock, UnlockDocument
 from mongo_dr_console.model.jobview import JobsDocument, JobView, document
 from mongo_dr_console.model.lock import LockInfo, reason_to_keep
 from mongo_dr_console.model.trouble import Refused, Trouble, WrongUse
@@ -61,7 +62,7 @@ def show_command(context: typer.Context, job: Job, as_json: AsJson = False) -> N
     if as_json:
         print_json(document(view))
         return
-    sys.stdout.write("\n".join(_page(view)) + "\n")
+    write_lines(_page(view))
 
 
 def attach_command(context: typer.Context, job: Job, as_json: AsJson = False) -> None:
@@ -118,7 +119,7 @@ def unlock_command(
         if lock is None:
             say("The deployment is not locked.")
             if as_json:
-                print_json({"schema": "mdr.unlock", "unlocked": False, "lock": None})
+                print_json(UnlockDocument(unlocked=False, lock=None))
             return
         this_host = lock.host == socket.gethostname()
         alive = _owner_lives(chosen, lock, boot=locks.this_boot()) if this_host else None
@@ -137,14 +138,8 @@ def unlock_command(
         client.close()
     say(f"The lock of job {lock.job} was removed.")
     if as_json:
-        taken = {
-            "job": lock.job,
-            "kind": lock.kind,
-            "owner": lock.owner,
-            "host": lock.host,
-            "step": lock.step,
-        }
-        print_json({"schema": "mdr.unlock", "unlocked": True, "lock": taken})
+        taken = RemovedLock(job=lock.job, kind=lock.kind, owner=lock.owner, host=lock.host, step=lock.step)
+        print_json(UnlockDocument(unlocked=True, lock=taken))
 
 
 def _find(context: typer.Context, job: str) -> JobFolder:
@@ -228,12 +223,10 @@ def _page(view: JobView) -> list[str]:
         text = done_text(step) if step.state == "done" else f"{progress_text(step)}  ({step.state})"
         lines.append(f"step      {text}")
     lines += [f"{note.level:<9} {note.at:%H:%M:%S} UTC {note.text}" for note in view.notes]
-    for name, value in (view.result or {}).items():
-        if name != "schema":
-            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            lines.append(f"result    {name}: {shown}")
+    if results := result_lines(view):
+        lines += ["result", *results]
     if view.error is not None:
         lines.append(f"error     {view.error.message}")
         if view.error.hint:
             lines.append(f"next      {view.error.hint}")
-    return [clean(line) for line in lines]
+    return lines

@@ -33,6 +33,7 @@ GROUPS = (
 # Newer versions of typer carry click within themselves: these are the classes it raises, wherever they live.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 _ClickException: Any = typer.BadParameter.__mro__[2]
+_NoVerb: Any = sys.modules[_UsageError.__module__].NoArgsIsHelpError
 
 _MONITORED = ("status", "doctor")
 _UNKNOWN = 3
@@ -109,6 +110,9 @@ def run(arguments: list[str] | None = None) -> None:
         raise SystemExit(int(ExitCode.INTERRUPTED)) from None
     except KeyboardInterrupt:
         raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+    except _NoVerb as error:
+        typer.echo(error.ctx.get_help())
+        raise SystemExit(int(ExitCode.DONE)) from None
     except _UsageError as error:
         hint = f"See: {error.ctx.command_path} --help" if error.ctx else "See: mdr --help"
         fail(WrongUse("usage", error.format_message(), hint), as_json=as_json, exit_code=override)

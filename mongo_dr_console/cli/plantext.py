@@ -17,31 +17,31 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     """The whole plan, a line at a time: what it is for, where it stops, what happens to what, what to beware
     of."""
     yield f"PLAN {plan.id}   nothing has been changed"
-    yield f"  deployment   {plan.identity}"
+    yield f"  deployment    {plan.identity}"
     if not plan.source_identity.same_deployment(plan.identity):
-        yield f"  from         {plan.source_identity}"
+        yield f"  from          {plan.source_identity}"
     yield (
-        f"  base         snapshot {plan.snapshot.name} in {plan.snapshot.store}, consistent at "
+        f"  base          snapshot {plan.snapshot.name} in {plan.snapshot.store}, consistent at "
         f"{when(plan.snapshot.end)}"
     )
-    yield f"  limit        {_limit(plan)}"
-    yield f"  last applied {_neighbour(plan.last_applied)}"
+    yield f"  limit         {_limit(plan)}"
+    yield f"  last applied  {_neighbour(plan.last_applied)}"
     if plan.first_not_applied is not None:
-        yield f"  not applied  {_neighbour(plan.first_not_applied)}"
+        yield f"  not applied   {_neighbour(plan.first_not_applied)}"
     for event in plan.skipped:
-        yield f"  left out     {event.kind} {event.namespace} ({event.id}) at {when(event.position)}"
+        yield f"  left out      {event.kind} {event.namespace} ({event.id}) at {when(event.position)}"
     yield from _collections(plan)
     yield from _costs(plan)
     for hazard in plan.hazards:
-        yield f"  {_SIGNS[hazard.severity]} {hazard.severity.upper():<8} {hazard.text}"
+        yield f"  {_SIGNS[hazard.severity]} {hazard.severity.upper():<10}  {hazard.text}"
     yield "  steps"
     for number, step in enumerate(plan.steps, start=1):
         yield f"    {number}. {step}"
-    yield f"  the same     {plan.command}"
+    yield f"  again         {plan.command}"
     if plan.confirm:
-        yield f"  to confirm   {plan.confirm}"
+        yield f"  to confirm    {plan.confirm}"
     else:
-        yield "  to confirm   nothing: no live collection is replaced or dropped"
+        yield "  to confirm    nothing: no live collection is replaced or dropped"
 
 
 def when(position: Position) -> str:
@@ -67,14 +67,14 @@ def _neighbour(neighbour: Neighbour | None) -> str:
 
 
 def _collections(plan: Plan) -> Iterator[str]:
-    yield f"  namespaces   {len(plan.namespaces)}"
+    yield f"  namespaces    {len(plan.namespaces)}"
     for planned in plan.namespaces[:_SHOWN]:
         yield f"    {_namespace(planned)}"
     if len(plan.namespaces) > _SHOWN:
         yield f"    and {len(plan.namespaces) - _SHOWN} more: --json shows all"
     if plan.kept:
         shown = ", ".join(plan.kept[:5]) + (" …" if len(plan.kept) > 5 else "")
-        yield f"  stays as is  {len(plan.kept)} live collections that the restore does not have: {shown}"
+        yield f"  stays as is   {len(plan.kept)} live collections that the restore does not have: {shown}"
 
 
 def _namespace(planned: PlannedNamespace) -> str:
@@ -85,9 +85,9 @@ def _namespace(planned: PlannedNamespace) -> str:
 
 def _costs(plan: Plan) -> Iterator[str]:
     later = f"{plan.later_writes:,} later writes not in the result"
-    yield f"  operations   {plan.operations:,} to replay; {later}"
+    yield f"  operations    {plan.operations:,} to replay; {later}"
     if plan.lost_seconds:
-        yield f"  goes back    {humanize.precisedelta(round(plan.lost_seconds))}"
+        yield f"  goes back     {humanize.precisedelta(round(plan.lost_seconds))}"
     if plan.estimate_seconds is not None:
         seconds = humanize.precisedelta(round(plan.estimate_seconds))
-        yield f"  takes about  {seconds} ({plan.estimate_basis})"
+        yield f"  takes about   {seconds} ({plan.estimate_basis})"

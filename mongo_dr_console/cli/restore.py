@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from mongo_dr_console.cli.context import Chosen, choose
-from mongo_dr_console.cli.output import clean, print_json, say
+from mongo_dr_console.cli.output import print_json, say, write_lines
 from mongo_dr_console.model.trouble import Refused, WrongUse
 
 if TYPE_CHECKING:
@@ -230,9 +230,7 @@ def _show(plan: Plan, *, as_json: bool, on_stderr: bool = False) -> None:
     if as_json:
         print_json(plan.to_json())
         return
-    out = sys.stderr if on_stderr else sys.stdout
-    out.write("\n".join(clean(line) for line in plan_lines(plan)) + "\n")
-    out.flush()
+    write_lines(plan_lines(plan), sys.stderr if on_stderr else sys.stdout)
 
 
 def _on_terminal() -> bool:

@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +16,7 @@ import typer
 
 from mongo_dr_console.cli.output import clean, print_json, say
 from mongo_dr_console.config import PRACTICE, load_config
+from mongo_dr_console.model.words import moment
 
 if TYPE_CHECKING:
     from mongo_dr_console.sandbox.incidents import Incident
@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
     group.command("up")(up)
     group.command("down")(down)
     group.command("status")(status)
-    group.command("incident", no_args_is_help=True)(incident)
+    group.command("incident")(incident)
     app.command("demo")(demo)
 
 
@@ -54,12 +54,13 @@ def up(as_json: AsJson = False) -> None:
 
 def down(as_json: AsJson = False) -> None:
     """Ends every process of the practice deployment and removes its files."""
+    from mongo_dr_console.model.documents import SandboxDownDocument
     from mongo_dr_console.sandbox.place import Place
     from mongo_dr_console.sandbox.practice import down as take_down
 
     there = take_down(Place.usual())
     if as_json:
-        print_json({"schema": "mdr.sandbox-down", "removed": there})
+        print_json(SandboxDownDocument(removed=there))
     else:
         typer.echo("The practice deployment is gone." if there else "There was no practice deployment.")
 
@@ -77,7 +78,7 @@ def status(as_json: AsJson = False) -> None:
         typer.echo(f"  members   {found.members_running} of {found.members} run")
         typer.echo(f"  workload  {'runs' if found.workload_running else 'does not run'}")
     if found.lag_until is not None:
-        typer.echo(f"  lag       a member is held back until {_time(found.lag_until)}")
+        typer.echo(f"  lag       a member is held back until {moment(found.lag_until)}")
     if found.state == "broken":
         typer.echo(f"  Put a new one up with: {mdr()} sandbox up; clear it away with: {mdr()} sandbox down")
 
@@ -144,20 +145,17 @@ def mdr() -> str:
 def _tell(happened: Incident) -> None:
     position = happened.position
     typer.echo(f"{happened.name}: {clean(happened.note)}.")
-    typer.echo(f"  position  {position} ({_time(position.t)}), the first oplog entry of it")
+    typer.echo(f"  position  {position} ({moment(position.time)}), the first oplog entry of it")
     if happened.namespace is None:
         typer.echo(f"See it with:  {mdr()} --profile {PRACTICE} status")
         return
     typer.echo(f"  before    {happened.before.documents:,} documents in {happened.namespace}")
     chosen = f"--ns {shlex.quote(happened.namespace)}"
-    typer.echo(f"Find it:                {mdr()} --profile {PRACTICE} find --since -10m")
-    typer.echo(
-        f"Go back to before it:   {mdr()} --profile {PRACTICE} restore run {chosen} --before {position}"
-    )
-    typer.echo(
-        f"Keep later writes too:  {mdr()} --profile {PRACTICE} restore run {chosen} --skip EVENT"
-        "   (EVENT: the id that find prints)"
-    )
+    command = f"{mdr()} --profile {PRACTICE}"
+    typer.echo(f"Find it:\n  {command} find --since -10m")
+    typer.echo(f"Go back to before it:\n  {command} restore run {chosen} --before {position}")
+    typer.echo("Keep later writes too (EVENT is the id that find prints):")
+    typer.echo(f"  {command} restore run {chosen} --skip EVENT")
 
 
 def _commands_to_try() -> list[str]:
@@ -169,10 +167,6 @@ def _commands_to_try() -> list[str]:
         f"  {command} restore run --ns shop.orders --skip EVENT",
         "EVENT is the id that find prints; --before event:EVENT goes back to before it.",
     ]
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat().replace("+00:00", "Z")
 
 
 @contextmanager

@@ -9,8 +9,15 @@ from typing import Annotated, Any
 import typer
 
 from mongo_dr_console.cli.context import Chosen, choose
-from mongo_dr_console.cli.output import clean, print_json, say
+from mongo_dr_console.cli.output import clean, print_json, say, write_lines
 from mongo_dr_console.model.catalogue import CatalogueRow
+from mongo_dr_console.model.documents import (
+    CatalogueSnapshot,
+    SnapshotPage,
+    SnapshotsDocument,
+    UnreachableStore,
+    VerificationDocument,
+)
 from mongo_dr_console.model.trouble import ExitCode, WrongUse
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -31,16 +38,12 @@ def list_command(context: typer.Context, store: InStore = None, as_json: AsJson 
     rows, troubles = _catalogue(choose(context.obj), store)
     now = datetime.now(UTC)
     if as_json:
-        print_json(
-            {
-                "schema": "mdr.snapshots",
-                "snapshots": [row.to_json(now) for row in rows],
-                "unreachable": [
-                    {"store": name, "code": trouble.code, "message": trouble.message}
-                    for name, trouble in troubles.items()
-                ],
-            }
-        )
+        unreachable = [
+            UnreachableStore(store=name, code=trouble.code, message=trouble.message)
+            for name, trouble in troubles.items()
+        ]
+        snapshots = [CatalogueSnapshot.model_validate(row.to_json(now)) for row in rows]
+        print_json(SnapshotsDocument(snapshots=snapshots, unreachable=unreachable))
     else:
         _print_table(rows, now)
     for name, trouble in troubles.items():
@@ -84,7 +87,7 @@ def show_command(context: typer.Context, name: Name, store: InStore = None, as_j
         ],
     }
     if as_json:
-        print_json(document)
+        print_json(SnapshotPage.model_validate(document))
     else:
         _print_snapshot(document)
 
@@ -111,7 +114,7 @@ def verify_command(
     if view is None:
         return
     if as_json and view.result:
-        print_json(view.result | {"job": view.job})
+        print_json(VerificationDocument.model_validate(view.result | {"job": view.job}))
         raise SystemExit(view.exit_code)
     finish(view, as_json=as_json)
 
@@ -196,7 +199,7 @@ def _print_snapshot(document: dict[str, Any]) -> None:
         count = "?" if c["documents"] is None else f"{c['documents']:,}"
         what = "view" if c["kind"] == "view" else f"{count} documents, {c['indexes']} indexes"
         lines.append(f"  {c['namespace']}: {what}")
-    sys.stdout.write(clean("\n".join(lines)) + "\n")
+    write_lines(lines)
 
 
 def _verified(document: dict[str, Any]) -> str:

@@ -40,7 +40,8 @@ def run(context: JobContext) -> JobOutcome:
                 raise told(error) from None
             report(StepProgress("drop", done, len(found), "collections", detail=f"{database}.{name}"))
         report(StepDone("drop", f"{len(found)} collections that were set aside"))
-    return JobOutcome({"accepted": restore.job, "dropped": [f"{d}.{n}" for d, n in found]})
+    dropped = [f"{database}.{name}" for database, name in found]
+    return JobOutcome({"schema": "mdr.accept", "accepted": restore.job, "dropped": dropped})
 
 
 def collections_set_aside(client: Client, restore: PlacedRestore) -> list[tuple[str, str]]:

@@ -145,6 +145,7 @@ def _take_back(
     _put_views_back(client, restore)
     forget(client, context.job)
     return {
+        "schema": "mdr.undo",
         "undone": restore.job,
         "namespaces": [p.namespace for p in placements],
         "position": str(done.position) if done.position else None,

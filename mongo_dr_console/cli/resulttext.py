@@ -1,0 +1,119 @@
+"""What a job resulted in, for people: a line a fact, and what can be done next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mongo_dr_console.cli.plantext import when
+from mongo_dr_console.model.jobview import JobView
+from mongo_dr_console.model.position import Position
+
+_SHOWN = 5
+
+
+def result_lines(view: JobView) -> list[str]:
+    """The facts of a job's result that a person asks for; everything is in ``--json``. Empty without one."""
+    if view.result is None:
+        return []
+    tell = _KINDS.get(view.kind, _plain)
+    return [f"  {label:<12}  {text}" for label, text in tell(view.job, view.result)]
+
+
+def _restore(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "base", f"snapshot {result['snapshot']} in {result['store']}"
+    for planned in _some(result["namespaces"]):
+        source, target = planned["from"], planned["to"]
+        name = target if source == target else f"{source} → {target}"
+        yield "restored", f"{name} [{planned['mode']}]"
+    yield from _more("restored", result["namespaces"])
+    if result.get("last_applied"):
+        yield "last applied", _when(result["last_applied"])
+    if result["skipped"]:
+        yield "left out", f"{result['skipped_operations']:,} operations of {', '.join(result['skipped'])}"
+    yield from _conflicts([f"{c['namespace']}: {c['text']}" for c in result["conflicts"]])
+    yield from _conflicts(result.get("late_conflicts") or [])
+    if result["safety_snapshot"]:
+        yield "before it", f"safety snapshot {result['safety_snapshot']}"
+    aside = result.get("set_aside") or []
+    for kept in _some(aside):
+        unexpected = " (made by somebody during the cut-over)" if kept.get("expected") is False else ""
+        yield "set aside", f"{kept['namespace']} as {kept['kept_as']}{unexpected}"
+    yield from _more("set aside", aside)
+    if any(n["mode"] == "swap" for n in result["namespaces"]):
+        yield "take it back", f"mdr restore undo {job}"
+        yield "settle it", f"mdr restore accept {job}   (drops what is set aside)"
+
+
+def _undo(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "taken back", f"job {result['undone']}"
+    for name in _some(result["namespaces"]):
+        yield "back again", name
+    yield from _more("back again", result["namespaces"])
+    writes = result["writes_since"]
+    since = "not known: the oplog has rolled over" if writes is None else f"{writes:,}"
+    yield "writes since", f"{since} (on the restored collections, which are set aside)"
+    for kept in _some(result["set_aside"]):
+        yield "set aside", f"{kept['namespace']} as {kept['kept_as']}"
+    yield from _more("set aside", result["set_aside"])
+    yield "settle it", f"mdr restore accept {result['undone']}   (drops what is set aside)"
+
+
+def _accept(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "settled", f"job {result['accepted']}; there is no undo any more"
+    for name in _some(result["dropped"]):
+        yield "dropped", name
+    yield from _more("dropped", result["dropped"])
+
+
+def _backup(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    import humanize
+
+    stored, data = (humanize.naturalsize(result[k], binary=True) for k in ("stored_bytes", "bytes"))
+    yield "snapshot", f"{result['snapshot']} in {', '.join(result['stores']) or 'no store'}"
+    yield "holds", f"{result['documents']:,} documents, {stored} stored ({data} of BSON)"
+    yield "state of", _when(result["window"]["end"])
+
+
+def _verification(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield (
+        "snapshot",
+        f"{result['snapshot']}: {'good' if result['good'] else 'DAMAGED'}, level {result['level']}",
+    )
+    for store in result["stores"]:
+        yield "store", f"{store['store']}, {store['files']:,} files"
+
+
+def _plain(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in result.items():
+        if name != "schema" and isinstance(value, str | int | float):
+            number = isinstance(value, int) and not isinstance(value, bool)
+            yield name.replace("_", " "), f"{value:,}" if number else str(value)
+
+
+_KINDS = {
+    "restore": _restore,
+    "undo": _undo,
+    "accept": _accept,
+    "backup": _backup,
+    "verify": _verification,
+}
+
+
+def _conflicts(texts: list[str]) -> Iterator[tuple[str, str]]:
+    for text in _some(texts):
+        yield "conflict", text
+    yield from _more("conflict", texts)
+
+
+def _some(items: list[Any]) -> list[Any]:
+    return items[:_SHOWN]
+
+
+def _more(label: str, items: list[Any]) -> Iterator[tuple[str, str]]:
+    if len(items) > _SHOWN:
+        yield label, f"and {len(items) - _SHOWN:,} more: --json shows all"
+
+
+def _when(position: str) -> str:
+    return when(Position.parse(position))
