@@ -14,9 +14,10 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from bson import Binary
 from pymongo.errors import OperationFailure, PyMongoError
 
-from mongo_dr_console.model.namespace import aside_name
+from mongo_dr_console.model.namespace import aside_name, is_set_aside
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Checkpoint, Note, Report
 from mongo_dr_console.model.trouble import Failed
@@ -24,7 +25,11 @@ from mongo_dr_console.mongo.client import Client
 from mongo_dr_console.mongo.durability import is_lost_primary
 
 RENAME_MS = 1000
-"""An open transaction on a collection holds a rename up; beyond this it is given up and tried again."""
+"""An open transaction on a collection holds a rename up, and one anywhere the write block, with every write
+of others waiting behind it for as long as the transaction may live; beyond this it is given up and tried
+again."""
+
+_STRAY = re.compile(r"tmp\w{5}\.rename")
 
 _PASSES = 200
 _BLOCKED = 2
@@ -136,7 +141,7 @@ def write_block(client: Client, report: Report) -> Iterator[None]:
         return
     report(Checkpoint("write-block", {"on": True}))
     try:
-        client.admin.command({"setUserWriteBlockMode": 1, "global": True})
+        client.admin.command({"setUserWriteBlockMode": 1, "global": True, "maxTimeMS": RENAME_MS})
         yield
     finally:
         release_write_block(client)
@@ -168,12 +173,20 @@ def cut_over(
             placed, and calling again goes on.
     """
     result = CutOver(way="write block" if block else "one applyOps")
+    known = {uuid for _, uuid, _ in _strays(client, placements)}
     for attempt in range(_PASSES):
-        if not _outstanding(client, placements, job):
+        _set_strays_aside(client, placements, job, known)
+        renames = _outstanding(client, placements, job)
+        if not renames:
             result.set_aside = set_aside_by(client, placements, job)
             return result
+        # Onto names that are free nothing needs to be blocked: a write that came in between makes the name,
+        # the rename is refused, and the next pass sets it aside. And a block waits for every transaction.
+        blocks = block and (result.position is not None or any(is_set_aside(r.target) for r in renames))
+        if block:
+            result.way = "write block" if blocks else "separate renames"
         try:
-            with write_block(client, report) if block else nullcontext():
+            with write_block(client, report) if blocks else nullcontext():
                 drain()
                 _rename_once(client, _outstanding(client, placements, job), report, result)
         except NotDrained as error:
@@ -248,6 +261,31 @@ def set_aside_by(client: Client, placements: list[Placement], job: str) -> list[
             if placement.database == database:
                 found.append(SetAside(database, name, placement.name, uuid, uuid == placement.outgoing))
     return sorted(found, key=lambda a: (a.database, a.name))
+
+
+def _strays(client: Client, placements: list[Placement]) -> list[tuple[str, str, str]]:
+    """Database, UUID and name of what a rename in ``applyOps`` has moved out of its way: where the target was
+    made after the last look, the server does not refuse it (server-rules 2)."""
+    return [
+        (database, uuid, name)
+        for database in sorted({p.database for p in placements})
+        for uuid, name in names_by_uuid(client, database).items()
+        if _STRAY.fullmatch(name)
+    ]
+
+
+def _set_strays_aside(client: Client, placements: list[Placement], job: str, known: set[str]) -> None:
+    """Gives them a name that is kept and reported; those in ``known`` are not of this cut-over."""
+    for database, uuid, name in _strays(client, placements):
+        if uuid in known:
+            continue
+        made = client.local["oplog.rs"].find_one(
+            {"op": "c", "ui": Binary(bytes.fromhex(uuid), 4), "o.create": {"$exists": True}}
+        )
+        here = [(n, p.name) for n, p in enumerate(placements, start=1) if p.database == database]
+        number = next((n for n, own in here if made and own == made["o"]["create"]), here[0][0])
+        aside = _free_name(job, number, names_by_uuid(client, database))
+        client.admin.command({"renameCollection": f"{database}.{name}", "to": f"{database}.{aside}"})
 
 
 def _free_name(job: str, number: int, here: dict[str, str]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import OperationFailure
+from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from mongo_dr_console.engines.builtin.load import create_staged
 from mongo_dr_console.model.position import Position
@@ -18,6 +18,9 @@ from mongo_dr_console.mongo.durability import is_lost_primary
 
 BATCH_OPERATIONS = 1000
 BATCH_BYTES = 8 * 1024 * 1024
+ATOMIC_MS = 1000
+"""Up to 6.x an atomic batch takes the global lock. It waits for every open transaction, and all that others
+do on the server waits behind it; beyond this, batches go without being atomic, and without that lock."""
 
 _MISSING_DOCUMENT = 218
 _NAMESPACE_NOT_FOUND = 26
@@ -44,6 +47,7 @@ class Replayer:
     is_placed: Callable[[Staged], bool] = lambda staged: False
     conflicts: list[Conflict] = field(default_factory=list)
     applied: int = 0
+    atomic: bool = True
 
     def send(self, actions: Iterable[Action]) -> None:
         """Applies the actions in order, each acknowledged by the primary.
@@ -133,14 +137,19 @@ class Replayer:
             )
 
     def _command(self, entries: list[dict[str, Any]]) -> None:
-        self.client.admin.command(
-            {
-                "applyOps": entries,
-                "alwaysUpsert": False,
-                "bypassDocumentValidation": True,
-                "writeConcern": {"w": 1},
-            }
-        )
+        command = {
+            "applyOps": entries,
+            "alwaysUpsert": False,
+            "bypassDocumentValidation": True,
+            "writeConcern": {"w": 1},
+        }
+        if self.atomic:
+            try:
+                self.client.admin.command({**command, "maxTimeMS": ATOMIC_MS})
+                return
+            except ExecutionTimeout:
+                self.atomic = False
+        self.client.admin.command({**command, "allowAtomic": False})
 
 
 def _weight(write: Write) -> int:
