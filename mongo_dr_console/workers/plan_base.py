@@ -21,19 +21,35 @@ from mongo_dr_console.workers.plan_sources import Deployments, Look, source
 def find_base(
     profile: Profile, intent: Intent, deployments: Deployments, limit: Limit | None, look: Look
 ) -> tuple[SnapshotReader, SnapshotEntry]:
-    entries: list[tuple[Any, SnapshotEntry]] = []
-    for name, config in profile.stores.items():
-        if intent.store is None or intent.store == name:
-            store = open_store(name, config)
-            entries += [(store, entry) for entry in list_snapshots(store)]
     if intent.store is not None and intent.store not in profile.stores:
         known = ", ".join(profile.stores) or "none"
         raise WrongUse("store-unknown", f"There is no store {intent.store!r}.", f"Known: {known}")
+    entries = _entries(profile, intent, look)
     store, entry = (
         _named(entries, intent.snapshot) if intent.snapshot else _proposed(entries, deployments, limit, look)
     )
     _check_base(entry, intent, deployments, limit, look)
     return open_snapshot(store, entry.name), entry
+
+
+def _entries(profile: Profile, intent: Intent, look: Look) -> list[tuple[Any, SnapshotEntry]]:
+    """Every snapshot with its store. A store that does not answer hides none of the others' and is told in
+    the plan; where no store answers, its trouble is raised."""
+    entries: list[tuple[Any, SnapshotEntry]] = []
+    troubles: dict[str, Trouble] = {}
+    for name, config in profile.stores.items():
+        if intent.store is None or intent.store == name:
+            try:
+                store = open_store(name, config)
+                entries += [(store, entry) for entry in list_snapshots(store)]
+            except Trouble as trouble:
+                troubles[name] = trouble
+    if troubles and not entries:
+        raise next(iter(troubles.values()))
+    for name, trouble in troubles.items():
+        text = f"store {name} was not looked into, so a better base may be there: {trouble.message}"
+        look.hazards.append(Hazard(severity="warning", code="store-unread", text=text))
+    return entries
 
 
 def _named(entries: list[tuple[Any, SnapshotEntry]], name: str) -> tuple[Any, SnapshotEntry]:
