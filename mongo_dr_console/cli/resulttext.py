@@ -40,9 +40,9 @@ def _restore(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         unexpected = " (made by somebody during the cut-over)" if kept.get("expected") is False else ""
         yield "set aside", f"{kept['namespace']} as {kept['kept_as']}{unexpected}"
     yield from _more("set aside", aside)
-    if any(n["mode"] == "swap" for n in result["namespaces"]):
-        yield "take it back", f"mdr restore undo {job}"
-        yield "settle it", f"mdr restore accept {job}   (drops what is set aside)"
+    if result.get("take_back"):
+        yield "take it back", result["take_back"]
+        yield "settle it", f"{result['settle']}   (drops what is set aside)"
 
 
 def _undo(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -50,6 +50,9 @@ class Gap:
     """What lies between two ranges (or after the last): neither end is part of it.
 
     ``end`` is None where nothing is known to follow.
+
+    Args:
+        cause: Why it cannot be restored to.
     """
 
     start: Position
@@ -60,7 +63,11 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A snapshot that is not on the deployment's history: restorable by name, at its own end only."""
+    """A snapshot that is not on the deployment's history: restorable by name, at its own end only.
+
+    Args:
+        cause: Why it is not on this history.
+    """
 
     start: Position
     end: Position

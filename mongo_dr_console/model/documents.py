@@ -26,7 +26,7 @@ class FailureDocument(_Document):
     """What any command prints with ``--json`` where it fails before it has a document of its own. A job that
     failed is printed as ``mdr.job``, which has the same ``error``."""
 
-    error: ErrorDocument
+    error: ErrorDocument = Field(description="What went wrong.")
 
 
 # mdr config
@@ -307,6 +307,9 @@ class RestoreResult(_Document):
     skipped_operations: int = Field(description="Operations of the skipped events.")
     conflicts: list[Conflict] = Field(description="At most 1000.")
     views: list[str] = Field(description="Views that were put in place.")
+    conflict_count: int = Field(default=0, description="`conflicts` and `late_conflicts` together.")
+    take_back: str | None = Field(default=None, description="The command that undoes it; null: none does.")
+    settle: str | None = Field(default=None, description="The command that drops what is set aside.")
 
 
 class UndoResult(_Document):

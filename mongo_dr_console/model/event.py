@@ -20,6 +20,13 @@ class EventSelector(BaseModel):
     kind ``op`` on one of ``namespaces``, comes from the same writer (``session``: hex of the session's id;
     None for operations without one, as ``deleteMany`` and ``updateMany`` write them) and, for updates,
     touches the same fields (``fields``: the sorted paths of the diff).
+
+    Args:
+        first, last: The range, both ends included.
+        op: The oplog's word for the kind of operation.
+        namespaces: Where its operations are.
+        session: The writer's, hex.
+        fields: Paths of the diff, sorted.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -35,10 +42,17 @@ class EventSelector(BaseModel):
 class Event(BaseModel):
     """One event.
 
-    ``position`` is its first entry's and ``last`` its last entry's; ``operations`` counts its own
-    operations, ``documents`` the documents that it destroyed or changed (None when the oplog does not say).
-    ``before`` is the position of the newest entry before the event: ``--through`` it and ``--before`` the
-    event's position mean the same state.
+    Args:
+        id: Tells it apart; can be given to ``--skip`` and as ``event:ID``.
+        position: Its first entry's.
+        last: Its last entry's.
+        time: The first entry's second.
+        operations: How many operations are its own.
+        documents: Documents that it destroyed or changed; None where the oplog does not say.
+        before: The newest entry before it: ``--through`` it and ``--before`` the event's position mean
+            the same state.
+        detail: More in words; may be empty.
+        selector: What tells its operations from others'.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -23,7 +23,12 @@ _WINDOW_FACTOR = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. ``fix`` says what to do; empty where all is well."""
+    """One thing that was looked at.
+
+    Args:
+        subject: What was looked at.
+        fix: What to do; empty where all is well.
+    """
 
     level: Level
     code: str
@@ -33,7 +38,13 @@ class Finding:
 
 
 class DoctorDocument(BaseModel):
-    """``mdr doctor --json``."""
+    """``mdr doctor --json``.
+
+    Args:
+        level: The worst of all: the exit code is 0, 1, 3 and 2 in this order.
+        findings: In the order in which they were looked at.
+        fixed: What ``--fix`` did.
+    """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 class Identity(BaseModel):
     """Environment, set name and replica-set id: two sets of the same name are told apart by the last.
 
-    ``replica_set_id`` is the 24 hex digits of ``settings.replicaSetId`` in the set's configuration.
+    Args:
+        replica_set_id: The 24 hex digits of ``settings.replicaSetId`` in the set's configuration.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -12,7 +12,13 @@ RUNNING = "running"
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """One job: ``state`` as in ``mdr jobs``; ``percent`` of the running step, None where it is not known."""
+    """One job.
+
+    Args:
+        state: As in ``mdr jobs``.
+        step: What it is at; empty: nothing.
+        percent: Of the running step, None where it is not known.
+    """
 
     job: str
     kind: str

@@ -185,7 +185,16 @@ class ErrorDocument(_Document):
 
 
 class StepDocument(_Document):
-    """A step of a job; ``seconds`` is how long it took so far."""
+    """A step of a job.
+
+    Args:
+        step: Its name.
+        done, total: How much of ``unit`` is done, and of how much; the total may be unknown.
+        unit: What is counted; empty: nothing is.
+        detail: What it is at, or what came of it.
+        seconds: How long it took so far.
+        eta_seconds: How long it will still take, about.
+    """
 
     step: str
     state: StepState
@@ -199,7 +208,19 @@ class StepDocument(_Document):
 
 
 class JobDocument(_Document):
-    """A job as JSON."""
+    """A job as JSON.
+
+    Args:
+        state: ``partial``: done but for something that ``error`` names. A job whose process died is
+            ``failed``.
+        attempt: How often it began; 0: not yet.
+        stop_requested: Whether somebody asked it to stop.
+        created_at: When it was made.
+        seconds: From the first start to the end.
+        steps: In the order in which they began.
+        error: Why it did not end as it should.
+        result: By its kind one of the documents above and below that have the result's ``schema``.
+    """
 
     schema_name: Literal["mdr.job"] = Field(
         default="mdr.job", serialization_alias="schema", validation_alias="schema"

@@ -17,8 +17,10 @@ _YOUNG = 3600.0
 class MemberLag:
     """One member against the oplog.
 
-    ``headroom_seconds``: how much further behind it may fall before the entries that it needs next are gone
-    and it must be copied afresh; negative when that has happened.
+    Args:
+        lag_seconds: How far it is behind.
+        headroom_seconds: How much further behind it may fall before the entries that it needs next are
+            gone and it must be copied afresh; negative when that has happened.
     """
 
     name: str

@@ -22,7 +22,14 @@ class _Part(BaseModel):
 
 
 class PlanLimit(_Part):
-    """Where replay stops. ``follow``: it goes on to the writes made up to the cut-over itself."""
+    """Where replay stops.
+
+    Args:
+        position: The limit itself.
+        bound: Whether the entry at the position is left out (before) or applied (through).
+        follow: Replay goes on to the writes made up to the cut-over itself; the position is what was
+            newest when planned.
+    """
 
     position: Position
     bound: Bound
@@ -34,7 +41,15 @@ class PlanLimit(_Part):
 
 
 class BaseSnapshot(_Part):
-    """The snapshot a restore starts from; ``checksum`` is the SHA-256 of its list of file checksums."""
+    """The snapshot a restore starts from.
+
+    Args:
+        checksum: SHA-256 of its list of file checksums.
+        end: The state it holds; replay goes on after it.
+        end_term: Election term of the entry at ``end``.
+        end_hash: SHA-256 of the raw entry at ``end``.
+        origin: ``mongo-dr-console``, or ``mongodump`` for a plain dump.
+    """
 
     name: str
     store: str
@@ -49,10 +64,16 @@ class BaseSnapshot(_Part):
 
 
 class PlannedNamespace(_Part):
-    """One namespace. ``documents`` and ``bytes`` are estimates; the UUIDs are part of the hash.
+    """One namespace; the UUIDs are part of the hash.
 
-    ``live_uuid`` is that of the collection that has the target's name now, None if there is none.
-    ``effect`` is for people: what happens to the target.
+    Args:
+        source: Its name in the snapshot.
+        target: Its name in the deployment.
+        documents: An estimate.
+        bytes: An estimate.
+        effect: For people: what happens to the target.
+        live_uuid: Of the collection that has the target's name now, None if there is none.
+        live_documents: How many documents that one has.
     """
 
     source: str = Field(serialization_alias="from", validation_alias="from")
@@ -69,6 +90,12 @@ class PlannedNamespace(_Part):
 
 
 class Hazard(_Part):
+    """Something to know before confirming.
+
+    Args:
+        severity: How bad it is.
+    """
+
     severity: Severity
     code: str
     text: str
@@ -82,7 +109,15 @@ class Neighbour(_Part):
 
 
 class Intent(_Part):
-    """What a person asked for. Stored in the plan, so that it can be made anew and compared."""
+    """What a person asked for. Stored in the plan, so that it can be made anew and compared.
+
+    Args:
+        before, through: The limit as it was given.
+        skip: Events to leave out.
+        namespaces: Patterns that were asked for; none: all.
+        renames: ``FROM=TO``, as given.
+        to_profile: The profile of the deployment to restore into, None for the same.
+    """
 
     snapshot: str | None = None
     store: str | None = None
@@ -96,7 +131,29 @@ class Intent(_Part):
 
 
 class Plan(_Part):
-    """JSON as in DESIGN.md section 4. Nothing in it is secret: it names a profile, never a URI."""
+    """JSON as in DESIGN.md section 4. Nothing in it is secret: it names a profile, never a URI.
+
+    Args:
+        id: Tells plans apart, 8 hex digits.
+        hash: Covers what must not change between planning and doing, not counts or estimates.
+        confirm: What must be typed; empty where nothing is destroyed.
+        identity: The deployment that will be written to.
+        source_identity: The deployment that the snapshot is of.
+        last_applied: The last operation before the limit.
+        first_not_applied: The first one that is left out, None if none is known.
+        skipped: Events whose operations are left out.
+        scope: Namespaces and databases that were asked for; empty: all.
+        tracked: Other namespaces whose operations must be followed, since they are renamed into the
+            scope.
+        kept: Live collections that the restore does not have and does not touch.
+        operations: Oplog entries to go through.
+        later_writes: Writes after the limit that the result will not have.
+        lost_seconds: How far back the result goes.
+        estimate_seconds: How long it will take, about.
+        estimate_basis: What that was reckoned from.
+        steps: What will be done, in order.
+        command: What does the same by hand.
+    """
 
     schema_name: Literal["mdr.plan"] = Field(
         default="mdr.plan", serialization_alias="schema", validation_alias="schema"

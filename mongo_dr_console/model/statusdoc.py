@@ -28,7 +28,17 @@ class _Document(BaseModel):
 
 
 class ReadingDocument(_Document, Generic[V]):
-    """A reading: ``value`` stays the last good one while ``error`` is set; ``taken_at`` tells of when."""
+    """A reading: a value or an error from one source.
+
+    Args:
+        value: The last good one, also while ``error`` is set.
+        taken_at: When that was.
+        tried_at: When the newest try ended.
+        took_seconds: How long the newest try lasted.
+        attempt: 1, then counting the failures in a row.
+        next_try: When it is asked again; None: it is not.
+        origin: Which server or store answered.
+    """
 
     value: V | None
     error: SourceError | None
@@ -42,6 +52,21 @@ class ReadingDocument(_Document, Generic[V]):
 
 
 class SetDocument(_Document):
+    """The replica set.
+
+    Args:
+        primary: ``host:port``; None: there is none.
+        primary_since: When it was elected.
+        term: The election term.
+        majority_needed: Votes that an election and a majority write need.
+        majority_available: Votes of the members that are up.
+        committed: The majority-committed point.
+        server_version: Of the member that answered.
+        write_blocked: Whether user writes are blocked.
+        partial: Why this is not all that could be known; empty otherwise.
+        members: One each.
+    """
+
     set_name: str
     told_by: str
     primary: str | None
@@ -57,6 +82,23 @@ class SetDocument(_Document):
 
 
 class OplogDocument(_Document):
+    """The oplog of the member that answered.
+
+    Args:
+        oldest, newest: Both ends.
+        oldest_at, newest_at: Their wall times.
+        committed: What a restore may use ends here.
+        window_seconds: How far back it reaches.
+        window_when_full_seconds: How far it will reach once it is full, at today's churn.
+        size_bytes: Uncompressed size.
+        max_bytes: The size at which the oldest entries go.
+        entries: The server's own count.
+        churn_bytes_per_second: The rate to reckon with.
+        average_bytes_per_second: Over the whole window.
+        recent_bytes_per_second, recent_entries_per_second: Measured a moment ago.
+        members: Each member against the oplog.
+    """
+
     told_by: str
     oldest: Position
     newest: Position
@@ -76,6 +118,17 @@ class OplogDocument(_Document):
 
 
 class SnapshotDocument(_Document):
+    """One snapshot in one store.
+
+    Args:
+        origin: ``mongo-dr-console``, or ``mongodump`` for a plain dump.
+        taken_at: The moment whose state it holds.
+        verified: Whether it was read back and found good.
+        verified_at: When it was verified.
+        restore_tested_at: When it was last restored from with success.
+        problem: Why it cannot be restored from; None: it can.
+    """
+
     name: str
     store: str
     origin: str
@@ -93,6 +146,13 @@ class SnapshotDocument(_Document):
 
 
 class StoreDocument(_Document):
+    """One store.
+
+    Args:
+        where: Its path or address.
+        taken_at: When it last answered.
+    """
+
     name: str
     where: str
     error: SourceError | None
@@ -101,6 +161,16 @@ class StoreDocument(_Document):
 
 
 class BackupsDocument(_Document):
+    """All stores.
+
+    Args:
+        stores: One each.
+        newest: Name of the newest whole snapshot.
+        newest_age_seconds: How old it is.
+        newest_stored_bytes: Its size in the store.
+        size_delta: That size against the comparable one before: 0.5 is half as much again.
+    """
+
     stores: tuple[StoreDocument, ...]
     newest: str | None
     newest_age_seconds: float | None
@@ -109,7 +179,17 @@ class BackupsDocument(_Document):
 
 
 class CoverageDocument(_Document):
-    """``mdr coverage``: both ends of a range are included; a gap's ends are not part of it."""
+    """``mdr coverage``: both ends of a range are included; a gap's ends are not part of it.
+
+    Args:
+        ranges: In order.
+        gaps: Between them and after the last.
+        branches: Snapshots of another history.
+        latest: The newest position that can be restored to; None: there is none.
+        margin_seconds: Until point-in-time recovery breaks if nothing is done; 0: it is broken.
+        live_error: Why the live oplog could not be read.
+        scoped: Snapshots of a few databases only; they cover nothing here.
+    """
 
     schema_name: Literal["mdr.coverage"] = Field(default="mdr.coverage", alias="schema")
     ranges: tuple[Range, ...]
@@ -132,6 +212,14 @@ class ReadingsDocument(_Document):
 
 
 class VerdictDocument(_Document):
+    """The worst of all facts, and what it means.
+
+    Args:
+        text: The worst fact.
+        consequence: What can be got back now, and what it would cost.
+        facts: Worst first.
+    """
+
     level: Level
     text: str
     consequence: str
@@ -139,18 +227,39 @@ class VerdictDocument(_Document):
 
 
 class TargetsDocument(_Document):
+    """What the profile promises.
+
+    Args:
+        rpo_seconds, rto_seconds: ``targets`` of the profile.
+    """
+
     rpo_seconds: float
     rto_seconds: float
 
 
 class RtoDocument(_Document):
+    """The estimate with its uncertainty.
+
+    Args:
+        low_seconds, high_seconds: Between these.
+        basis: What it was reckoned from.
+    """
+
     low_seconds: float
     high_seconds: float
     basis: str
 
 
 class StatusDocument(_Document):
-    """``mdr status``: all readings, and what they mean."""
+    """``mdr status``: all readings, and what they mean.
+
+    Args:
+        now: When this was told.
+        readings: One for each source.
+        targets: What the numbers are held against.
+        rto: The same with its uncertainty.
+        verdict: What it all means.
+    """
 
     schema_name: Literal["mdr.status"] = Field(default="mdr.status", alias="schema")
     profile: str

@@ -57,7 +57,12 @@ def worst(levels: Iterable[Level]) -> Level:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One thing that is so. ``weight`` orders facts of one level: what hurts more comes first."""
+    """One thing that is so.
+
+    Args:
+        source: The reading it comes from.
+        weight: Orders facts of one level: what hurts more comes first.
+    """
 
     level: Level
     code: str

@@ -32,7 +32,15 @@ class Before(BaseModel):
 
 
 class Incident(BaseModel):
-    """``mdr sandbox incident --json``. ``position`` is that of the incident's first oplog entry."""
+    """``mdr sandbox incident --json``.
+
+    Args:
+        name: Which incident.
+        position: Of the incident's first oplog entry.
+        namespace: What it happened to; None: no namespace.
+        before: What there was.
+        note: What happened, in words.
+    """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 

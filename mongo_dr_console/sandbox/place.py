@@ -51,7 +51,19 @@ class Lag(BaseModel):
 
 
 class PracticeStatus(BaseModel):
-    """``mdr sandbox status --json``; ``broken`` is what is left of one that cannot be used."""
+    """``mdr sandbox status --json``.
+
+    Args:
+        state: ``broken`` is what is left of one that cannot be used.
+        config: Its config file.
+        store: Where its snapshots lie.
+        set: Name of the replica set.
+        members: How many there are.
+        members_running: How many of them run.
+        workload_running: Whether something writes to it.
+        lag_until: Until when a member is held back; None: none is.
+        folder: Where it lies.
+    """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 

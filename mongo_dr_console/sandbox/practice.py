@@ -31,7 +31,16 @@ _END_SECONDS = 20
 
 
 class Practice(BaseModel):
-    """``mdr sandbox up --json``. ``uri`` has the password of a deployment that holds invented data only."""
+    """``mdr sandbox up --json``.
+
+    Args:
+        config: Its config file, for ``MDR_CONFIG``.
+        uri: Has the password of a deployment that holds invented data only.
+        store: Where its snapshots lie.
+        set: Name of the replica set.
+        documents: In all collections.
+        snapshot: Name of the first snapshot.
+    """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 

@@ -77,6 +77,8 @@ RESTORED: dict[str, Any] = {
     "late_conflicts": [],
     "safety_snapshot": None,
     "last_applied": "1795375872:22",
+    "take_back": "mdr restore undo 12ab34cd",
+    "settle": "mdr restore accept 12ab34cd",
     "set_aside": [{"namespace": "shop.b", "kept_as": "shop.aside", "uuid": "00", "expected": True}],
 }
 
@@ -91,7 +93,7 @@ def test_a_restores_summary_says_what_conflicts_and_how_to_take_it_back() -> Non
 
 
 def test_what_was_put_beside_has_no_undo() -> None:
-    beside = RESTORED | {"namespaces": [{"from": "a.b", "to": "a.c", "mode": "beside"}], "set_aside": []}
+    beside = RESTORED | {"set_aside": [], "take_back": None, "settle": None}
     assert "undo" not in "\n".join(result_lines(view("restore", beside)))
 
 
