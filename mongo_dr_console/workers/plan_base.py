@@ -46,8 +46,8 @@ def _entries(profile: Profile, intent: Intent, look: Look) -> list[tuple[Any, Sn
                 troubles[name] = trouble
     if troubles and not entries:
         raise next(iter(troubles.values()))
-    for name, trouble in troubles.items():
-        text = f"store {name} was not looked into, so a better base may be there: {trouble.message}"
+    for name, why in troubles.items():
+        text = f"store {name} was not looked into, so a better base may be there: {why.message}"
         look.hazards.append(Hazard(severity="warning", code="store-unread", text=text))
     return entries
 
