@@ -147,31 +147,9 @@ def test_before_the_mistake(client: Any, app: Any, prepared: Any, database_name:
         wanted = s.twin(lambda ts: ts < limit)
         # Writers went on after the cut-over: what they did to the restored collections is played on top.
         placed = Position.parse(result["position"])
-        found = at_cluster_time(client, database_name, placed)
+        found = twin.at_cluster_time(client, database_name, placed.timestamp)
         assert twin.differences(found, wanted) == []
         assert "just before" in str(wanted["orders"][0]) and "just after" not in str(wanted["orders"][0])
-
-
-def at_cluster_time(client: Any, database: str, moment: Position) -> dict[str, Any]:
-    """The state with documents read at a cluster time; the collections must not have been renamed since."""
-    from bson.raw_bson import RawBSONDocument
-
-    from mongo_dr_console.model.rawbson import RAW
-
-    found = twin.state_of(client, database)
-    for name, state in found.items():
-        if state[0] == "view":
-            continue
-        command = {
-            "find": name,
-            "readConcern": {"level": "snapshot", "atClusterTime": moment.timestamp},
-            "batchSize": 100_000,
-        }
-        reply = client[database].command(command, codec_options=RAW)
-        assert reply["cursor"]["id"] == 0
-        documents = sorted(bytes(RawBSONDocument(d.raw).raw) for d in reply["cursor"]["firstBatch"])
-        found[name] = (documents, *state[1:])
-    return found
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -186,7 +164,11 @@ def test_without_the_mistake(client: Any, app: Any, prepared: Any, database_name
         # Writes up to the cut-over are in, none is lost; what came after it, the live collections tell.
         wanted = s.twin(lambda ts: ts <= placed.timestamp, skips=is_of_mistake(mistake, s))
         names = {n["to"].partition(".")[2] for n in result["namespaces"]}
-        found = {k: v for k, v in at_cluster_time(client, database_name, placed).items() if k in names}
+        found = {
+            k: v
+            for k, v in twin.at_cluster_time(client, database_name, placed.timestamp).items()
+            if k in names
+        }
         assert twin.differences(found, {k: v for k, v in wanted.items() if k in names}) == []
         assert "just after" in str(found["orders"][0])
         assert list(other.untouched.find()) == [{"_id": 1}]
@@ -231,7 +213,7 @@ def test_a_broken_restore_is_caught(
                 return
         s.writers.stop()
         wanted = s.twin(lambda ts: ts < limit)
-        found = at_cluster_time(client, database_name, Position.parse(result["position"]))
+        found = twin.at_cluster_time(client, database_name, Position.parse(result["position"]).timestamp)
         assert twin.differences(found, wanted) != []
 
 

@@ -6,6 +6,7 @@ database must have been created within the oplog. Transactions are taken apart h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -39,6 +40,30 @@ def state_of(client: Any, database: str) -> dict[str, Any]:
     return found
 
 
+def at_cluster_time(client: Any, database: str, moment: Timestamp) -> dict[str, Any]:
+    """The state with documents read at a cluster time; the collections must not have been renamed since."""
+    found = state_of(client, database)
+    for name, state in found.items():
+        if state[0] != "view":
+            found[name] = (sorted(_read_at(client[database], name, moment)), *state[1:])
+    return found
+
+
+def _read_at(database: Any, name: str, moment: Timestamp) -> Iterator[bytes]:
+    with database.client.start_session() as session:
+        concern = {"level": "snapshot", "atClusterTime": moment}
+        command = {"find": name, "readConcern": concern, "batchSize": 10_000}
+        cursor = database.command(command, codec_options=RAW, session=session)["cursor"]
+        batch = cursor["firstBatch"]
+        while True:
+            yield from (bytes(document.raw) for document in batch)
+            if not cursor["id"]:
+                return
+            more = {"getMore": cursor["id"], "collection": name, "batchSize": 10_000}
+            cursor = database.command(more, codec_options=RAW, session=session)["cursor"]
+            batch = cursor["nextBatch"]
+
+
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     """Where two states differ, in words."""
     found = []
@@ -63,8 +88,11 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
 
 def entries(client: Any, database: str, start: Timestamp) -> Iterator[RawBSONDocument]:
+    # Commands that clients sent as applyOps are those of restores and of twins, no part of the story.
+    ours = {"op": {"$ne": "n"}, "o.alwaysUpsert": {"$exists": False}}
+    written = {"$or": [{"op": "c"}, {"ns": {"$regex": f"^{re.escape(database)}[.]"}}]}
     oplog = client.local.get_collection("oplog.rs", codec_options=RAW)
-    yield from oplog.find({"ts": {"$gte": start}}).sort("$natural", 1)
+    yield from oplog.find({"ts": {"$gte": start}, **ours, **written}).sort("$natural", 1)
 
 
 def operations(client: Any, database: str, start: Timestamp) -> Iterator[tuple[Timestamp, int, Any, Entry]]:
@@ -98,12 +126,14 @@ def build(
     start: Timestamp,
     applies: Callable[[Timestamp], bool],
     skips: Callable[[Timestamp, Any, Entry], bool] = lambda ts, session, operation: False,
+    only: str | None = None,
 ) -> dict[str, Any]:
     """Plays a database's operations into another one and returns its state.
 
     Args:
         applies: Whether a position is within the limit.
         skips: Whether an operation belongs to what is left out.
+        only: Writes to this collection alone.
     """
     batch: list[Entry] = []
 
@@ -119,6 +149,8 @@ def build(
         if name != database or _is_ours(operation) or skips(ts, session, operation):
             continue
         if operation["op"] != "c" and collection != "system.views":
+            if only not in (None, collection):
+                continue
             if len(operation.raw) > 100_000:
                 flush()
             batch.append({k: operation[k] for k in ("op", "o", "o2") if k in operation})
