@@ -49,15 +49,17 @@ _DEEPEST = 20
 
 def fold(line: str, width: int) -> list[str]:
     """A line as several that fit; those that follow begin under the text that the first one's label stands
-    before. Words stay whole, so that names and commands can be copied.
+    before. Words stay whole, and so do lines that are commands, so that they can be copied.
 
     >>> fold("  limit     follows all writes up to the cut-over", 32)
     ['  limit     follows all writes', '            up to the cut-over']
     """
-    if len(line) <= width:
+    if len(line) <= width or line.lstrip().startswith("mdr "):
         return [line]
     label = _LABEL.match(line)
     deep = label.end() if label else 0
+    if label and not label[0].strip():
+        deep += 2
     if deep > _DEEPEST or width - deep < 20:
         deep = 4
     return textwrap.wrap(

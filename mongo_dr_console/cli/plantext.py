@@ -37,11 +37,12 @@ def plan_lines(plan: Plan) -> Iterator[str]:
     yield "  steps"
     for number, step in enumerate(plan.steps, start=1):
         yield f"    {number}. {step}"
-    yield f"  again         {plan.command}"
     if plan.confirm:
         yield f"  to confirm    {plan.confirm}"
     else:
         yield "  to confirm    nothing: no live collection is replaced or dropped"
+    yield "  the same by hand:"
+    yield f"  {plan.command}"
 
 
 def when(position: Position) -> str:

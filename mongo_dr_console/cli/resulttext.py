@@ -30,7 +30,9 @@ def _restore(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if result.get("last_applied"):
         yield "last applied", _when(result["last_applied"])
     if result["skipped"]:
-        yield "left out", f"{result['skipped_operations']:,} operations of {', '.join(result['skipped'])}"
+        count = result["skipped_operations"]
+        some = f"{count:,} operation{'' if count == 1 else 's'}"
+        yield "left out", f"{some} of {', '.join(result['skipped'])}"
     yield from _conflicts([f"{c['namespace']}: {c['text']}" for c in result["conflicts"]])
     yield from _conflicts(result.get("late_conflicts") or [])
     if result["safety_snapshot"]:

@@ -46,6 +46,11 @@ def test_a_step_goes_on_under_its_words_and_a_long_word_stays_whole() -> None:
     assert any(line.strip() == word for line in fold(f"  base  {word}", 80))
 
 
+def test_a_command_stays_whole() -> None:
+    line = "  mdr --profile prod restore plan --before event:2c85fecf --ns shop.orders"
+    assert fold(line, 40) == [line]
+
+
 def test_only_a_terminal_gets_folded_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     narrow(monkeypatch, 40)
     line = "  limit  follows all writes up to the cut-over itself, and no further"
