@@ -295,7 +295,9 @@ def replayed_by_a_client(db: Any) -> None:
             ]
         }
     )
-    db.client.admin.command({"applyOps": [{"op": "d", "ns": ns, "o": {"_id": 2}}]})
+    over = {"op": "i", "ns": f"{db.name}.b", "o": {"_id": 1, "over": True}}
+    db.client.admin.command({"applyOps": [over]})
+    db.client.admin.command({"applyOps": [{"op": "d", "ns": f"{db.name}.c", "o": {"_id": 99}}]})
 
 
 def odd_names(db: Any) -> None:
@@ -441,6 +443,24 @@ def test_renames_and_a_map_to_another_database(
         assert leftovers(client) == []
     finally:
         client.drop_database(there)
+
+
+def test_a_swap_of_names_that_go_to_two_databases(client: Any, prepared: Any, db: Any) -> None:
+    three(db)
+    backup_here(prepared)
+    swapped_names(db)
+    limit, live = moment(client), twin.state_of(client, db.name)
+    homes = {name: f"{db.name}_for_{name}" for name in "ab"}
+    try:
+        pairs = tuple(f"{db.name}.{name}={home}.copy" for name, home in homes.items())
+        scope = tuple(f"{db.name}.{name}" for name in homes)
+        restore_here(prepared, through=limit, namespaces=scope, renames=pairs, mode="beside")
+        for name, home in homes.items():
+            assert twin.differences(twin.state_of(client, home), {"copy": live[name]}) == []
+        assert leftovers(client) == []
+    finally:
+        for home in homes.values():
+            client.drop_database(home)
 
 
 def test_a_database_that_is_gone_at_the_limit_leaves_nothing_behind(
