@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import struct
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,9 @@ from mongo_dr_console.stream.chain import Chain
 
 _SKIPPABLE = 0x184D2A5D
 _HEADER = struct.Struct("<II8sIIIIIQQ32s")
-_FACTS = _HEADER.size - 8
+_CHECK = struct.Struct("<I")
+_HEAD_SIZE = _HEADER.size + _CHECK.size
+_FACTS = _HEAD_SIZE - 8
 _MAGIC = b"mdrsave1"
 _LEVEL = 3
 _MAX_PLAIN = 256 * 1024 * 1024
@@ -68,7 +71,7 @@ class _Frame:
         return self.offset + self.stored
 
     def header(self) -> bytes:
-        return _HEADER.pack(
+        fields = _HEADER.pack(
             _SKIPPABLE,
             _FACTS,
             _MAGIC,
@@ -81,6 +84,7 @@ class _Frame:
             self.stored,
             self.sha256,
         )
+        return fields + _CHECK.pack(zlib.crc32(fields))
 
 
 class SavedRange:
@@ -336,9 +340,9 @@ def _frames(path: Path) -> Iterator[_Frame]:
         size = os.fstat(file.fileno()).st_size
         at = 0
         before: Position | None = None
-        while size - at >= _HEADER.size:
+        while size - at >= _HEAD_SIZE:
             file.seek(at)
-            frame = _frame(file.read(_HEADER.size), at)
+            frame = _frame(file.read(_HEAD_SIZE), at)
             if frame is None or frame.end > size:
                 return
             if before is not None and frame.first <= before:
@@ -348,10 +352,14 @@ def _frames(path: Path) -> Iterator[_Frame]:
 
 
 def _frame(header: bytes, at: int) -> _Frame | None:
-    magic, length, mark, ft, fi, lt, li, count, plain, stored, digest = _HEADER.unpack(header)
+    fields, check = header[: _HEADER.size], header[_HEADER.size :]
+    # Frames are skipped by what their header says, unread, so the header has a checksum of its own.
+    if check != _CHECK.pack(zlib.crc32(fields)):
+        return None
+    magic, length, mark, ft, fi, lt, li, count, plain, stored, digest = _HEADER.unpack(fields)
     if (magic, length, mark) != (_SKIPPABLE, _FACTS, _MAGIC) or plain > _MAX_PLAIN:
         return None
-    return _Frame(Position(ft, fi), Position(lt, li), count, at + _HEADER.size, stored, plain, digest)
+    return _Frame(Position(ft, fi), Position(lt, li), count, at + _HEAD_SIZE, stored, plain, digest)
 
 
 def _within(batch: bytes, start: Position, end: Position) -> Iterator[bytes]:
