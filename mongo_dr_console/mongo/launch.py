@@ -87,6 +87,7 @@ class Options:
         nodes: Number of members, each with a vote and the data.
         auth: With a key file and users; without, everybody may do everything.
         oplog_mb: Largest size of the oplog, in MB.
+        cache_gb: Cache of each member, in GB; a large transaction must fit into it.
         checkpoint_seconds: Time between checkpoints; the oplog is not cut behind the newest one.
         set_name: Name of the replica set.
         users: More users, made when the set has a primary. The tool's own, ``mdr``, has the role root.
@@ -96,6 +97,7 @@ class Options:
     nodes: int = 3
     auth: bool = True
     oplog_mb: int = 200
+    cache_gb: float = 0.25
     checkpoint_seconds: int = 60
     set_name: str = "rs"
     users: tuple[User, ...] = ()
@@ -304,7 +306,7 @@ class ReplicaSet:
             *("--oplogSize", str(self.options.oplog_mb)),
             *("--syncdelay", str(self.options.checkpoint_seconds)),
             *("--logpath", str(member.log), "--logappend"),
-            *("--wiredTigerCacheSizeGB", "0.25"),
+            *("--wiredTigerCacheSizeGB", str(self.options.cache_gb)),
             "--nounixsocket",
         ]
         if self.options.auth:

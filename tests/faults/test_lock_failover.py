@@ -19,6 +19,8 @@ def test_the_lock_outlives_its_primary_and_a_lost_majority_is_said(make_replica_
     client = connect(replica_set.uri, seconds=15)
     lock = DeploymentLock(client, "aaaa0001", "restore", "ann@db1", beat_seconds=0.05)
     lock.acquire()
+    # A majority has the lock; here every member must, since one alone is left in the end.
+    client.admin.command({"appendOplogNote": 1, "data": {}, "writeConcern": {"w": 3}})
     try:
         killed = replica_set.primary_index()
         replica_set.kill(killed)
