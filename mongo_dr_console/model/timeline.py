@@ -246,12 +246,15 @@ class Timeline:
         namespace = Namespace(operation.database, operation.document["create"])
         if not self._tracked(namespace) or not is_restorable(namespace):
             return []
+        options = _without(operation.document, {"create", "idIndex"})
         existing = self.collections.get(namespace)
         if existing is not None:
-            if operation.position > self._window_end and existing.uuid != operation.uuid:
+            # An application that goes on makes the dropped collection again by its next insert: with the same
+            # options that changes nothing.
+            alike = namespace in self._touched_by_skip and existing.options.raw == options.raw
+            if operation.position > self._window_end and existing.uuid != operation.uuid and not alike:
                 self._clash(operation, namespace, "is made again while the skipped drop left it in place")
             return []
-        options = _without(operation.document, {"create", "idIndex"})
         if "viewOn" in options:
             return []
         staged = self._stage(namespace, options, operation.uuid)

@@ -206,7 +206,7 @@ def test_an_incident_that_happened_already_is_refused(practice: Practice) -> Non
 
 def test_a_member_that_lags_stops_and_goes_on_by_itself(practice: Practice, client: MongoClient[Any]) -> None:
     shell, _ = practice
-    happened = shell.run("sandbox", "incident", "lag", "--seconds", "4")
+    happened = shell.run("sandbox", "incident", "lag", "--seconds", "12")
     assert happened["namespace"] is None
     assert shell.run("sandbox", "incident", "lag", code=4)["error"]["code"] == "lag-already"
 

@@ -308,11 +308,12 @@ def test_unknown_commands_stop_it_in_the_scope_only() -> None:
 # Skipping
 
 
-def test_a_skipped_drop_leaves_it_there_and_lists_the_clash() -> None:
+@pytest.mark.parametrize(("options", "conflicts"), [({}, []), ({"capped": True}, ["shop.a"])])
+def test_a_skipped_drop_leaves_it_there_and_lists_a_clash(options: dict[str, Any], conflicts: list[str]) -> None:
     told = begun("a", skipped=lambda o: o.command == "drop")
-    told.feed(drop("a"), create("a", 5), insert("a", 1), insert("a", 2))
+    told.feed(drop("a"), create("a", 5, **options), insert("a", 1), insert("a", 2))
     assert told.places == {"a": 1}
-    assert [c.namespace for c in told.timeline.conflicts] == ["shop.a"]
+    assert [c.namespace for c in told.timeline.conflicts] == conflicts
     assert told.timeline.skipped_operations == 1
     assert all(a.lenient for a in told.actions if isinstance(a, Write))
 
