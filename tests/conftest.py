@@ -75,7 +75,9 @@ def sets_folder() -> Iterator[Path]:
 def replica_set(mongod: Path, sets_folder: Path) -> Iterator[ReplicaSet]:
     # An application's user: the tool's own, root, passes a write block, and an application does not.
     app = User.new("app", ["readWriteAnyDatabase", "dbAdminAnyDatabase"])
-    replica_set = ReplicaSet.launch(sets_folder / "shared", Options(set_name="shared", users=(app,), cache_gb=1))
+    replica_set = ReplicaSet.launch(
+        sets_folder / "shared", Options(set_name="shared", users=(app,), cache_gb=1)
+    )
     replica_set.wait_for_members()
     yield replica_set
     replica_set.close()

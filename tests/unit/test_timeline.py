@@ -309,7 +309,9 @@ def test_unknown_commands_stop_it_in_the_scope_only() -> None:
 
 
 @pytest.mark.parametrize(("options", "conflicts"), [({}, []), ({"capped": True}, ["shop.a"])])
-def test_a_skipped_drop_leaves_it_there_and_lists_a_clash(options: dict[str, Any], conflicts: list[str]) -> None:
+def test_a_skipped_drop_leaves_it_there_and_lists_a_clash(
+    options: dict[str, Any], conflicts: list[str]
+) -> None:
     told = begun("a", skipped=lambda o: o.command == "drop")
     told.feed(drop("a"), create("a", 5, **options), insert("a", 1), insert("a", 2))
     assert told.places == {"a": 1}
