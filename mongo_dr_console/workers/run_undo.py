@@ -134,6 +134,7 @@ def _take_back(
                 drain=lambda: None,
                 block=can_block_writes(client),
             )
+            _put_views_back(client, restore)
             confirmation.confirm()
             break
         except (TermChanged, PyMongoError) as error:
@@ -142,7 +143,6 @@ def _take_back(
                 raise told(error) if isinstance(error, PyMongoError) else _unsteady() from None
             wait_for_primary(client, 180, lock.check)
     report(StepDone("cut-over", f"{len(placements)} collections back by {done.way}"))
-    _put_views_back(client, restore)
     forget(client, context.job)
     return {
         "schema": "mdr.undo",

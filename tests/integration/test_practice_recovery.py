@@ -18,7 +18,7 @@ from support import twin
 
 from mongo_dr_console.model.position import Position
 
-pytestmark = pytest.mark.mongod
+pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 INCIDENTS = {
     "drop-collection": ("drop", "shop", "orders"),

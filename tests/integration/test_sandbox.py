@@ -20,7 +20,7 @@ from mongo_dr_console.model.position import Position
 from mongo_dr_console.mongo import processes
 from mongo_dr_console.sandbox.place import KEEPER, WORKLOAD
 
-pytestmark = pytest.mark.mongod
+pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 MDR = [sys.executable, "-m", "mongo_dr_console"]
 _PATIENCE = 60

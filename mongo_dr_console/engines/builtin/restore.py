@@ -191,9 +191,14 @@ class BuiltinRestore:
 
         That it does is journalled first: it must not look for what was removed.
         """
-        if self.state.placements is None:
-            self._note(Checkpoint("reset"))
+        if self.state.placements is not None:
+            return
+        self._note(Checkpoint("reset"))
+        try:
             self._clean_up()
+        except (TermChanged, PyMongoError):
+            text = f"staging collections named mdr_{self.request.job}_… may be left; mdr doctor lists them"
+            self.report(Note(text, "warning"))
 
     # Steps
 
@@ -337,32 +342,32 @@ class BuiltinRestore:
         self.report(StepDone("cut-over", f"{len(placements)} collections in place by {result.way}"))
 
     def _place_views(self) -> None:
-        done = {v["name"] for v in self.state.views}
+        """Compares with what is there each time: what a lost primary had may be gone again."""
+        journalled = {v["name"] for v in self.state.views}
         wanted = self._wanted_views()
+        confirmation = self._confirmation()
         for target, definition in wanted.items():
-            if str(target) in done:
-                continue
             before = views.live_definition(self.client, target)
             if before is not None and before.raw == definition.raw:
                 continue
-            self._note(
-                Checkpoint(
-                    "view",
-                    {"name": str(target), "before": extjson.dumps(bytes(before.raw)) if before else None},
-                )
-            )
+            if str(target) not in journalled:
+                text = extjson.dumps(bytes(before.raw)) if before else None
+                self._note(Checkpoint("view", {"name": str(target), "before": text}))
             views.put(self.client, target, definition)
         if wanted:
+            confirmation.confirm()
             self.report(StepDone("views", f"{len(wanted)} views"))
 
     def _clean_up(self) -> None:
         """Removes the staging collections that stand for nothing (any more)."""
         ours = re.compile(rf"mdr_{self.request.job}_\d+")
         placed = {p["incoming"] for p in (self.state.placed or {}).get("placements", [])}
+        confirmation = self._confirmation()
         for database in {Namespace.parse(n.target).database for n in self.request.plan.namespaces}:
             for uuid, name in names_by_uuid(self.client, database).items():
                 if ours.fullmatch(name) and uuid not in placed:
                     self.client[database].drop_collection(name)
+        confirmation.confirm()
         forget(self.client, self.request.job)
 
     # Pieces
