@@ -19,7 +19,7 @@ demo: .venv/installed
 	@$(BIN)/mdr demo
 
 test: check
-	$(SHM) $(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+	$(SHM) $(BIN)/pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term --durations=12
 
 check: .venv/installed
 	$(BIN)/ruff check
