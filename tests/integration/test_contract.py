@@ -205,7 +205,8 @@ def cover(cli: Cli, snapshot: str) -> None:
     coverage = cli.ask(CoverageDocument, "coverage")
     assert set(coverage["ranges"][0]) == {"start", "end", "sources"}
     assert coverage["ranges"][0]["sources"] == [f"snapshot:{snapshot}", "live"]
-    status = cli.ask(StatusDocument, "status", code=(0, 1))
+    # What other tests write into the shared set decides how long its oplog lasts, and so how bad it is.
+    status = cli.ask(StatusDocument, "status", code=(0, 1, 2))
     assert status["rpo_undo_seconds"] is not None and status["rto_seconds"] is not None
 
 
