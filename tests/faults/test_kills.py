@@ -39,8 +39,8 @@ pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 ROUNDS = int(os.environ.get("MDR_KILL_ROUNDS", "1"))
 SEED = int(os.environ.get("MDR_KILL_SEED", "0")) or random.randrange(1_000_000)
 VICTIMS = ("job", "primary", "all")
-# All of them for the kinds that change live collections by a cut-over; one by chance for the others, unless more
-# rounds are asked for.
+# All of them where live collections change by a cut-over; elsewhere one by chance, unless more rounds are
+# asked for.
 SOME_VICTIMS = VICTIMS if ROUNDS > 1 else ("one by chance",)
 DATABASE = "killed"
 
