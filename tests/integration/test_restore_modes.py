@@ -31,24 +31,6 @@ pytestmark = pytest.mark.mongod
 
 
 @pytest.fixture
-def client(replica_set: Any) -> Iterator[Any]:
-    with closing(replica_set.client()) as client:
-        yield client
-
-
-@pytest.fixture
-def app(replica_set: Any) -> Iterator[Any]:
-    """As an application connects: it does not pass a write block."""
-    with closing(connect(replica_set.user_uri(replica_set.options.users[0]))) as client:
-        yield client
-
-
-@pytest.fixture
-def prepared(profile_for: Any, replica_set: Any) -> Any:
-    return profile_for(replica_set)
-
-
-@pytest.fixture
 def db(client: Any, database_name: str) -> Any:
     return client[database_name]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from mongo_dr_console.engines.builtin import replay
 from mongo_dr_console.model import oplogentry, position
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Trouble
-from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.stream.finder import find_events
 from mongo_dr_console.stream.live import LiveOplog
 
@@ -104,24 +103,6 @@ def scene(client: Any, app: Any, prepared: Any, database: str, mistake: str) -> 
         assert len(found) == 1, found
         event = found[0]
         yield Scene(client, prepared, database, start, writers, event.position, event)
-
-
-@pytest.fixture
-def client(replica_set: Any) -> Iterator[Any]:
-    with closing(replica_set.client()) as client:
-        yield client
-
-
-@pytest.fixture
-def app(replica_set: Any) -> Iterator[Any]:
-    """As an application connects: it does not pass a write block."""
-    with closing(connect(replica_set.user_uri(replica_set.options.users[0]))) as client:
-        yield client
-
-
-@pytest.fixture
-def prepared(profile_for: Any, replica_set: Any) -> Any:
-    return profile_for(replica_set)
 
 
 def is_of_mistake(mistake: str, scene: Scene) -> Callable[[Timestamp, Any, Any], bool]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import gzip
 import json
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,6 @@ from mongo_dr_console.model.trouble import Failed, Refused, Trouble
 pytestmark = pytest.mark.mongod
 
 Change = Callable[[Any], object]
-
-
-@pytest.fixture
-def client(replica_set: Any) -> Iterator[Any]:
-    with closing(replica_set.client()) as client:
-        yield client
-
-
-@pytest.fixture
-def prepared(profile_for: Any, replica_set: Any) -> Any:
-    return profile_for(replica_set)
 
 
 @pytest.fixture
