@@ -8,6 +8,7 @@ import tomllib
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
 from pydantic import (
@@ -25,6 +26,7 @@ from pydantic import (
 )
 
 from mongo_dr_console.model.configerrors import Problem, explain
+from mongo_dr_console.model.namespace import DRILL_DATABASE
 from mongo_dr_console.model.trouble import Unreachable, WrongUse
 
 APP = "mongo-dr-console"
@@ -192,9 +194,24 @@ class S3StoreConfig(_Section):
     prefix: str = _told("", "What the store's names begin with in the bucket.")
     endpoint: str | None = _told(None, "URL of the service; left out for AWS.")
     region: str | None = _told(None, "Region of the bucket.")
+    addressing: Literal["auto", "path", "virtual"] = _told(
+        "auto", "The bucket in the path or in the host's name; `auto`: in the path with an `endpoint`."
+    )
+    aws_profile: str | None = _told(
+        None, "Profile of `~/.aws` with the credentials; else the usual chain (environment, files, role)."
+    )
+    ca: ConfigPath | None = _told(None, "File with the certificates to trust, for an `https` endpoint.")
     sse: Literal["AES256", "aws:kms", "none"] = _told("AES256", "Encryption on the server.")
     kms_key: str | None = _told(None, 'The key, with `sse = "aws:kms"`.')
     retention_days: Days = _told(30, "How long snapshots and segments are kept.")
+
+    @field_validator("endpoint")
+    @classmethod
+    def _plain_url(cls, value: str | None) -> str | None:
+        url = urlsplit(value or "http://h")
+        if url.scheme not in ("http", "https") or not url.hostname or "@" in url.netloc:
+            raise ValueError("an endpoint is a URL without user and password, as in 'https://minio:9000'")
+        return value
 
     @model_validator(mode="after")
     def _key_for_kms(self) -> S3StoreConfig:
@@ -282,7 +299,7 @@ class SegmentsConfig(_Section):
 
     stores: Annotated[tuple[str, ...], Field(min_length=1)] = _wanted("Names of stores of this profile.")
     seconds: Annotated[int, Field(ge=1)] = _told(30, "A segment is closed after so long.")
-    bytes: Size = _told(parse_size("16 MiB"), "A segment is closed at this size.")
+    bytes: Size = _told(parse_size("16 MiB"), "A segment is closed at this size, uncompressed.")
 
 
 class OplogConfig(_Section):
@@ -365,6 +382,14 @@ Broadcast = Annotated[
 ]
 
 
+class MongoToolsConfig(_Section):
+    """The installed MongoDB Database Tools, for the engine `mongo_tools`."""
+
+    path: ConfigPath | None = _told(
+        None, "Folder of mongodump and mongorestore; else that of MDR_MONGO_TOOLS, else PATH."
+    )
+
+
 class AgentConfig(_Section):
     """The daemon."""
 
@@ -389,6 +414,7 @@ class Profile(_Section):
     thresholds: Thresholds = _told(Thresholds(), "From when on a reading is critical.")
     schedule: Schedule = _told(Schedule(), "When the agent does what.")
     alerts: Alerts = _told(Alerts(), "Who is told.")
+    mongo_tools: MongoToolsConfig = _told(MongoToolsConfig(), "Where mongodump and mongorestore are.")
     endpoint: Endpoint | None = _told(None, "How applications are led to another deployment.")
     broadcast: Broadcast | None = _told(None, "How applications are told to connect anew.")
     state_dir: ConfigPath | None = _told(
@@ -425,6 +451,11 @@ class Profile(_Section):
             known = ", ".join(sorted(stores)) or "none"
             raise ValueError(f"segments.stores names a store that is not there; known: {known}")
         return value
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Drops that are nobody's mistake, as patterns: those of the config, and a drill's own."""
+        return (*self.ignore_events, f"{DRILL_DATABASE}.*")
 
     def connection_uri(self) -> str:
         """The URI with its secret. Never printed, logged, journalled or put into argv.
@@ -490,6 +521,11 @@ def state_path() -> Path:
     """``MDR_STATE_DIR``, else the platform's state folder: jobs, the practice deployment, caches."""
     named = os.environ.get("MDR_STATE_DIR")
     return Path(named).expanduser() if named else platformdirs.user_state_path(APP)
+
+
+def cache_folder(profile: Profile) -> Path:
+    """What may be removed at any time: what was read of stores, for the next look."""
+    return (profile.state_dir.expanduser() if profile.state_dir else state_path()) / "cache"
 
 
 def practice_folder() -> Path:

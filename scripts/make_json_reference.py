@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from mongo_dr_console.model import documents as printed
 from mongo_dr_console.model import statusdoc
+from mongo_dr_console.model.drill import DrillHistoryDocument, DrillRecord
 from mongo_dr_console.model.finding import DoctorDocument
 from mongo_dr_console.model.jobview import JobDocument, JobsDocument
 from mongo_dr_console.model.plan import Plan
@@ -37,6 +38,10 @@ DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("mdr snapshots list", printed.SnapshotsDocument),
     ("mdr snapshots show", printed.SnapshotPage),
     ("mdr snapshots verify", printed.VerificationDocument),
+    ("mdr snapshots prune", printed.PruneDocument),
+    ("mdr hold list, add, release", printed.HoldsDocument),
+    ("mdr snapshots copy", printed.CopyDocument),
+    ("mdr store lifecycle", printed.LifecycleDocument),
     ("mdr coverage", statusdoc.CoverageDocument),
     ("mdr find", printed.FindDocument),
     ("mdr find --id", printed.HistoryDocument),
@@ -44,11 +49,14 @@ DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("mdr restore run, undo, accept; mdr jobs show, attach, stop, resume; --detach", JobDocument),
     ("result of a backup job", printed.BackupResult),
     ("result of a verification job", printed.VerificationResult),
+    ("result of a prune job", printed.PruneResult),
     ("result of a restore job", printed.RestoreResult),
     ("result of an undo job", printed.UndoResult),
     ("result of an accept job", printed.AcceptResult),
     ("mdr jobs list", JobsDocument),
     ("mdr jobs unlock", printed.UnlockDocument),
+    ("mdr drill run; result of a drill job", DrillRecord),
+    ("mdr drill history", DrillHistoryDocument),
     ("mdr sandbox up", Practice),
     ("mdr sandbox status", PracticeStatus),
     ("mdr sandbox incident", Incident),
@@ -62,7 +70,7 @@ DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
 COMMON = {
     "profile": "Name of the profile.",
     "job": "The job's id, 8 hex digits.",
-    "kind": "`backup`, `verify`, `restore`, `undo` or `accept`; of a namespace: what it is.",
+    "kind": "`backup`, `verify`, `prune`, `restore`, `undo`, `accept`, `drill`; of a namespace: what it is.",
     "store": "Name of the store in the profile.",
     "snapshot": "Name of the snapshot.",
     "snapshots": "Newest first.",

@@ -5,6 +5,10 @@
 - ``make_replica_set(nodes=, auth=, oplog_mb=, users=, parameters=)``: a set of your own, to break; it is gone
   after the test. Once all members were down, use a new client: the server refuses the cluster time of an
   older one for a moment (211).
+- ``kafka``: one broker for the session (each process of xdist has its own: keep its tests in few files);
+  use topics of your own.
+- ``minio``: one MinIO for the session (each process of xdist has its own), with a bucket; use prefixes of
+  your own.
 - ``database_name``: a name that no other test uses; dropped from ``replica_set`` afterwards.
 - ``state_dir``: ``MDR_STATE_DIR`` and ``MDR_CONFIG`` point into ``tmp_path``.
 - ``profile_for(replica_set)``: a config file with one profile, ``test``, for a set: a local store, access
@@ -18,6 +22,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -26,6 +31,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.kafka import Kafka
+from support.kafka import launch as launch_kafka
+from support.minio import Minio
+from support.minio import launch as launch_minio
 from support.prepared import PreparedProfile, prepare
 
 from mongo_dr_console.model.trouble import Trouble
@@ -39,9 +48,25 @@ MakeReplicaSet = Callable[..., ReplicaSet]
 ProfileFor = Callable[[ReplicaSet], PreparedProfile]
 
 
+def pytest_configure() -> None:
+    """Signals as a terminal's shell leaves them: started with ``nohup`` or ``&``, pytest ignores some, and
+    all that tests start would too."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            default = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow files first: side by side with the others they do not make the run longer."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """The slow files first: side by side with the others they do not make the run longer. Those that use
+    MinIO begin after these, since on a new machine it is being built meanwhile."""
+
+    def turn(item: pytest.Item) -> int:
+        if "minio" in getattr(item, "fixturenames", ()):
+            return 1
+        return 2 * (item.get_closest_marker("slow") is None)
+
+    items.sort(key=turn)
 
 
 @pytest.fixture(scope="session")
@@ -80,12 +105,39 @@ def sets_folder() -> Iterator[Path]:
 def replica_set(mongod: Path, sets_folder: Path) -> Iterator[ReplicaSet]:
     # An application's user: the tool's own, root, passes a write block, and an application does not.
     app = User.new("app", ["readWriteAnyDatabase", "dbAdminAnyDatabase"])
-    replica_set = ReplicaSet.launch(
-        sets_folder / "shared", Options(set_name="shared", users=(app,), cache_gb=1)
-    )
+    # The server's own session keeper makes an index every few minutes: tests count who writes.
+    quiet = {"disableLogicalSessionCacheRefresh": "true"}
+    options = Options(set_name="shared", users=(app,), cache_gb=1, parameters=quiet)
+    replica_set = ReplicaSet.launch(sets_folder / "shared", options)
     replica_set.wait_for_members()
     yield replica_set
     replica_set.close()
+
+
+@pytest.fixture(scope="session")
+def kafka(sets_folder: Path) -> Iterator[Kafka]:
+    """A real broker; without Java and Maven the test is skipped, and fails where ``CI`` is set."""
+    try:
+        started = launch_kafka(sets_folder / "kafka")
+    except Trouble as trouble:
+        if os.environ.get("CI"):
+            pytest.fail(str(trouble), pytrace=False)
+        pytest.skip(str(trouble))
+    yield started
+    started.broker.kill()
+
+
+@pytest.fixture(scope="session")
+def minio(sets_folder: Path) -> Iterator[Minio]:
+    """A real MinIO; without Go the test is skipped, and fails where ``CI`` is set."""
+    try:
+        started = launch_minio(sets_folder / "minio")
+    except Trouble as trouble:
+        if os.environ.get("CI"):
+            pytest.fail(str(trouble), pytrace=False)
+        pytest.skip(str(trouble))
+    yield started
+    started.server.kill()
 
 
 @pytest.fixture

@@ -7,13 +7,15 @@ import sys
 import time
 from typing import NoReturn, TextIO
 
-import humanize
+from pydantic import BaseModel
 
-from mongo_dr_console.cli.output import clean, print_json, say, write_lines
-from mongo_dr_console.cli.resulttext import result_lines
+from mongo_dr_console.cli.output import print_json, say, write_lines
+from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.jobview import JobView, StepView, document
 from mongo_dr_console.model.journal import JobStarted, Line, Replay
 from mongo_dr_console.model.progress import Note, StepDone, StepStarted
+from mongo_dr_console.model.progresstext import done_text, progress_text, seconds_text
+from mongo_dr_console.model.resulttext import result_lines
 from mongo_dr_console.workers import jobs
 from mongo_dr_console.workers.jobs import JobFolder
 
@@ -61,6 +63,17 @@ def finish(view: JobView, *, as_json: bool) -> NoReturn:
     if view.error is not None:
         say(f"mdr: {view.error.message}" + (f"\n     {view.error.hint}" if view.error.hint else ""))
     raise SystemExit(view.exit_code)
+
+
+def finish_with(result: type[BaseModel], view: JobView | None, *, as_json: bool) -> None:
+    """The same where a command has a document of its own for what its job resulted in; one that was left
+    detached (None) has nothing to print yet."""
+    if view is None:
+        return
+    if as_json and view.result:
+        print_json(result.model_validate(view.result | {"job": view.job}))
+        raise SystemExit(view.exit_code)
+    finish(view, as_json=as_json)
 
 
 def _summary(view: JobView) -> None:
@@ -154,53 +167,3 @@ class _LiveScreen(_Screen):
         self._drawn = lines
         self._out.write("".join(f"{line}\n" for line in lines))
         self._out.flush()
-
-
-def progress_text(step: StepView) -> str:
-    """``replay  43%  8,600 of 20,000 operations  3,400/s  3 s left``, what is known of it."""
-    parts = [step.step]
-    if step.percent is not None:
-        parts.append(f"{step.percent:3.0f}%")
-    if step.total is not None:
-        parts.append(f"{amount(step.done, step)} of {amount(step.total, step)} {_unit(step)}".rstrip())
-    elif step.done:
-        parts.append(f"{amount(step.done, step)} {_unit(step)}".rstrip())
-    if step.rate is not None:
-        parts.append(f"{amount(round(step.rate), step)}/s")
-    if step.eta_seconds is not None:
-        parts.append(f"{seconds_text(step.eta_seconds)} left")
-    if step.detail:
-        parts.append(step.detail)
-    return "  ".join(parts)
-
-
-def done_text(step: StepView) -> str:
-    """``replay: done, 20,000 operations in 5.9 s``."""
-    what = f"{amount(step.done, step)} {_unit(step)}".rstrip() + " " if step.done else ""
-    more = f" ({step.detail})" if step.detail not in ("", f"{step.done} {step.unit}") else ""
-    return f"{step.step}: done, {what}in {seconds_text(step.seconds)}{more}"
-
-
-def amount(count: int, step: StepView) -> str:
-    return humanize.naturalsize(count, binary=True) if step.unit == "bytes" else f"{count:,}"
-
-
-def _unit(step: StepView) -> str:
-    """Singular where it is one: ``1 collection``, ``0 of 1 collection``."""
-    if step.unit == "bytes":
-        return ""
-    if (step.total if step.total is not None else step.done) == 1:
-        return {"indexes": "index"}.get(step.unit, step.unit.removesuffix("s"))
-    return step.unit
-
-
-def seconds_text(seconds: float) -> str:
-    """``4.2 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"

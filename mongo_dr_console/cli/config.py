@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from mongo_dr_console import config as configuration
-from mongo_dr_console.cli.output import clean, print_json
+from mongo_dr_console.cli.output import print_json
 from mongo_dr_console.config import Config, Profile
 from mongo_dr_console.model.documents import ConfigCheckDocument, ConfigDocument, ConfigPathDocument
+from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]

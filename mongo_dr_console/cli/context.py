@@ -7,8 +7,9 @@ from pathlib import Path
 
 from mongo_dr_console import config as configuration
 from mongo_dr_console.cli.output import say
-from mongo_dr_console.config import ACCESS_ORDER, PRACTICE, Access, Profile
-from mongo_dr_console.model.trouble import Refused, WrongUse
+from mongo_dr_console.config import PRACTICE, Access, Profile
+from mongo_dr_console.model.trouble import WrongUse
+from mongo_dr_console.workers.access import require
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +25,7 @@ class Chosen:
     def require(self, needed: Access) -> None:
         """Raises Refused where the profile's access does not reach, WrongUse where one of several profiles
         must be named first."""
-        if ACCESS_ORDER.index(self.profile.access) < ACCESS_ORDER.index(needed):
-            raise Refused(
-                "access",
-                f"Profile {self.name!r} allows {self.profile.access!r}; this needs {needed!r}. "
-                "Nothing was changed.",
-                f'Set access = "{needed}" in the profile if that is meant.',
-            )
+        require(self.name, self.profile, needed)
         if needed != "watch" and not (self.named or self.alone):
             raise WrongUse(
                 "profile-unsaid",

@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
         from mongo_dr_console.workers.pollers import gather_once
 
         chosen = choose(context.obj)
-        names = ["set", "oplog", "coverage", *(f"store:{name}" for name in chosen.profile.stores)]
+        names = ["set", "oplog", "kafka", "coverage", *(f"store:{name}" for name in chosen.profile.stores)]
         reading = gather_once(chosen.name, chosen.profile, names).coverage
         assert reading is not None
         if reading.value is None:
@@ -49,6 +49,8 @@ def _print(coverage: Coverage) -> None:
         text.append(f"gap      {gap.start} ({moment(gap.start.time)}) .. {end}  {gap.text}")
     for branch in coverage.branches:
         at = f"{branch.end} ({moment(branch.end.time)})"
+        if branch.name:
+            at = f"{branch.name}  {branch.start} ({moment(branch.start.time)}) .. {at}"
         text.append(f"branch   {at}  {', '.join(branch.sources)}: {branch.text}")
     if not coverage.ranges:
         text.append("Nothing can be restored to. Take a backup: mdr backup")
@@ -58,4 +60,5 @@ def _print(coverage: Coverage) -> None:
     text.append(f"RPO now  {duration(coverage.rpo_seconds)}; undo {duration(coverage.rpo_undo_seconds)}")
     if coverage.live_error is not None:
         text.append(f"The live oplog cannot be read: {coverage.live_error.message}")
+    text += [f"{unread.source} cannot be read: {unread.error.message}" for unread in coverage.unread]
     write_lines(text)

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mongo_dr_console.cli.context import Chosen, choose
-from mongo_dr_console.cli.output import clean, print_json, write_lines
+from mongo_dr_console.cli.output import print_json, write_lines
 from mongo_dr_console.model.documents import ChangeDocument, FindDocument, HistoryDocument, Scanned
-from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.event import CHANGES, LOGINS, Event
 from mongo_dr_console.model.eventscan import DEFAULT_MINIMUM, Filter
+from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.position import Position, Span
-from mongo_dr_console.model.trouble import WrongUse
-from mongo_dr_console.model.when import limit_before, limit_through, parse_when
+from mongo_dr_console.model.trouble import Unreachable, WrongUse
+from mongo_dr_console.model.when import limit_before, limit_through, names_event, parse_when
 
 if TYPE_CHECKING:
     from mongo_dr_console.stream.finder import Change
-    from mongo_dr_console.stream.live import LiveOplog
+    from mongo_dr_console.stream.source import StreamSource
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 _TIMES = "2026-11-22T02:11:31Z, -10m, t:i or event:ID."
@@ -32,7 +33,9 @@ def register(app: typer.Typer) -> None:
     """Adds the command."""
 
     @app.command(
-        "find", help="Find drops, mass deletes, mass updates; with --id what happened to one document."
+        "find",
+        help="Find drops, mass deletes and updates, changed definitions, users and roles; with --id what "
+        "happened to one document.",
     )
     def find(
         context: typer.Context,
@@ -54,31 +57,48 @@ def register(app: typer.Typer) -> None:
         if identity is not None:
             namespace = _one_namespace(patterns)
             identities = parse_identity(identity)
-            with _oplog(chosen) as source:
+            with open_oplog(chosen, since) as source:
                 span = _span(source, since, until)
                 _show_history(source, span, namespace, identities, as_json=as_json)
             return
-        with _oplog(chosen) as source:
+        with open_oplog(chosen, since) as source:
             span = _span(source, since, until)
-            _show_events(
-                chosen, source, span, Filter(patterns, chosen.profile.ignore_events, minimum), as_json
-            )
+            _show_events(chosen, source, span, Filter(patterns, chosen.profile.ignored, minimum), as_json)
 
 
 @contextmanager
-def _oplog(chosen: Chosen) -> Iterator[LiveOplog]:
+def open_oplog(chosen: Chosen, since: str | None) -> Iterator[StreamSource]:
+    """The live oplog, which is looked through on its server; what the stream kept where the deployment does
+    not answer, or ``since`` lies before all that it has."""
     from mongo_dr_console.mongo.client import connect
     from mongo_dr_console.stream.live import LiveOplog
+    from mongo_dr_console.workers.kept import kept_oplog
 
     with closing(connect(chosen.profile.connection_uri(), any_member=True)) as client:
-        yield LiveOplog(client)
+        live = LiveOplog(client)
+        try:
+            window = live.windows()[0]
+        except Unreachable:
+            kept = kept_oplog(chosen.profile, None)
+            if not kept.windows():
+                raise
+            typer.echo("The deployment does not answer: what the stream kept is looked through.", err=True)
+            yield kept
+            return
+        older = None
+        if since is not None and not names_event(since):
+            start = parse_when(since, now=datetime.now(UTC), latest=window.end, events=None)
+            if limit_before(start).position < window.start:
+                older = kept_oplog(chosen.profile, client)
+        yield live if older is None or not older.windows() else older
 
 
-def _span(source: LiveOplog, since: str | None, until: str | None) -> Span:
-    """What is to be looked through: all that the live oplog has where nothing was said."""
+def _span(source: StreamSource, since: str | None, until: str | None) -> Span:
+    """What is to be looked through: all that the source has where nothing was said."""
     from mongo_dr_console.stream.finder import find_event
 
-    window = source.windows()[0]
+    windows = source.windows()
+    window = Span(windows[0].start, windows[-1].end)
 
     def read(text: str) -> Any:
         return parse_when(
@@ -98,10 +118,11 @@ def _span(source: LiveOplog, since: str | None, until: str | None) -> Span:
 # Events
 
 
-def _show_events(chosen: Chosen, source: LiveOplog, span: Span, wanted: Filter, as_json: bool) -> None:
-    from mongo_dr_console.stream.finder import find_events
+def _show_events(chosen: Chosen, source: StreamSource, span: Span, wanted: Filter, as_json: bool) -> None:
+    from mongo_dr_console.stream.finder import find_events, with_shares
 
-    events = find_events(source, span.start, span.end, wanted) if span.start <= span.end else []
+    events = find_events(source, span.start, span.end, wanted, slow=True) if span.start <= span.end else []
+    events = with_shares(source, events)
     if as_json:
         scanned = Scanned(start=span.start, end=span.end)
         print_json(FindDocument(profile=chosen.name, scanned=scanned, events=events))
@@ -118,17 +139,28 @@ def _show_events(chosen: Chosen, source: LiveOplog, span: Span, wanted: Filter, 
 def event_lines(event: Event, chosen: Chosen) -> list[str]:
     """One event for people: what, where, how much, and the commands that go before it or leave it out."""
     command = f"mdr --profile {shlex.quote(chosen.name)}" if chosen.named else "mdr"
-    scope = f"--ns {shlex.quote(event.namespace)}"
+    is_login = event.kind in LOGINS
+    scope = "--users" if is_login else f"--ns {shlex.quote(event.namespace)}"
     documents = "documents unknown" if event.documents is None else _count(event.documents, "document")
+    if event.share is not None:
+        documents += f", about {event.share:.0%} of the collection"
+    extent = "" if event.kind in CHANGES else f"  {documents}"
     last = f" to {event.last}" if event.last != event.position else ""
-    return [
-        f"{moment(event.position)}  {event.kind}  {event.namespace}  {documents}",
+    lines = [
+        f"{moment(event.position)}  {event.kind}  {event.namespace}{extent}",
         f"    id {event.id}  position {event.position}{last}  {_count(event.operations, 'operation')}",
         *([f"    {event.detail}"] if event.detail else []),
         "    go back to before it:",
         f"  {command} restore plan --before event:{event.id} {scope}",
+    ]
+    if is_login:
+        return lines
+    return [
+        *lines,
         "    leave it out, keep later writes:",
         f"  {command} restore plan --skip {event.id} {scope}",
+        "    keep what that needs from being pruned:",
+        f"  {command} hold add event:{event.id} --reason {shlex.quote(f'{event.kind} {event.namespace}')}",
     ]
 
 
@@ -144,7 +176,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _show_history(
-    source: LiveOplog, span: Span, namespace: str, identities: Sequence[Any], *, as_json: bool
+    source: StreamSource, span: Span, namespace: str, identities: Sequence[Any], *, as_json: bool
 ) -> None:
     from mongo_dr_console.stream.finder import document_history
 

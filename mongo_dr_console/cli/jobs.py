@@ -10,19 +10,20 @@ from typing import Annotated
 
 import typer
 
-from mongo_dr_console.cli.attach import attach, done_text, finish, progress_text, seconds_text
+from mongo_dr_console.cli.attach import attach, finish
 from mongo_dr_console.cli.context import Chosen, choose
-from mongo_dr_console.cli.output import clean, print_json, say, write_lines
-from mongo_dr_console.cli.resulttext import result_lines
+from mongo_dr_console.cli.output import print_json, say, write_lines
 from mongo_dr_console.config import Access, load_config
 from mongo_dr_console.model.documents import RemovedLock, UnlockDocument
+from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.jobview import JobsDocument, JobView, document
 from mongo_dr_console.model.lock import LockInfo, reason_to_keep
+from mongo_dr_console.model.progresstext import done_text, progress_text, seconds_text
+from mongo_dr_console.model.resulttext import result_lines
 from mongo_dr_console.model.trouble import Refused, Trouble, WrongUse
 from mongo_dr_console.workers import jobs
+from mongo_dr_console.workers.access import needed_for
 from mongo_dr_console.workers.jobs import JobFolder
-
-_OPERATE_KINDS = ("backup", "verify")
 
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or how it begins.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -73,7 +74,7 @@ def attach_command(context: typer.Context, job: Job, as_json: AsJson = False) ->
 def stop_command(context: typer.Context, job: Job, as_json: AsJson = False) -> None:
     """Asks a job to stop at its next safe point."""
     folder = _find(context, job)
-    _require(folder, "operate")
+    _require(folder, needed_for(jobs.read_plan(folder).kind))
     view = jobs.request_stop(folder)
     say(f"Job {folder.id} will stop at its next safe point. Watch it: mdr jobs attach {folder.id}")
     if as_json:
@@ -88,7 +89,7 @@ def resume_command(
 ) -> None:
     """Goes on with a job that failed, was stopped, or whose process died."""
     folder = _find(context, job)
-    _require(folder, "operate" if jobs.read_plan(folder).kind in _OPERATE_KINDS else "restore")
+    _require(folder, needed_for(jobs.read_plan(folder).kind))
     warning = jobs.resume(folder)
     if warning:
         say(f"warning: {warning}")

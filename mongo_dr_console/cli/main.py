@@ -17,14 +17,19 @@ from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import ExitCode, Failed, Trouble, WrongUse
 
 GROUPS = (
+    "console",
     "status",
     "doctor",
     "backup",
     "snapshots",
+    "hold",
+    "store",
     "coverage",
     "find",
     "restore",
     "jobs",
+    "drill",
+    "agent",
     "sandbox",
     "config",
 )
@@ -40,11 +45,14 @@ _UNKNOWN = 3
 
 app = typer.Typer(
     name="mdr",
-    no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    help="MongoDB disaster recovery: watch, back up, restore to the operation before the mistake.",
+    help=(
+        "MongoDB disaster recovery: watch, back up, restore to the operation before the mistake. "
+        "Without a command: the console."
+    ),
 )
 
 
@@ -65,12 +73,34 @@ def main(
     ] = False,
 ) -> None:
     context.obj = profile
+    if context.invoked_subcommand is None:
+        _console_or_help(context)
 
 
-def _build() -> Any:
-    for name in GROUPS:
+def _console_or_help(context: typer.Context) -> None:
+    from mongo_dr_console.cli.console import Wanted, has_terminal, open_console
+
+    if has_terminal():
+        open_console(context.obj, Wanted())
+    else:
+        typer.echo(context.get_help())
+
+
+def _build(names: tuple[str, ...] = GROUPS) -> Any:
+    for name in names:
         importlib.import_module(f"mongo_dr_console.cli.{name}").register(app)
     return typer.main.get_command(app)
+
+
+def _needed(words: list[str]) -> tuple[str, ...]:
+    """The groups that these words can mean: a command that is said outright loads no other."""
+    from mongo_dr_console.cli.console import has_terminal
+
+    command = _command(words)
+    if command in GROUPS:
+        return (command,)
+    opens = command is None and "--help" not in words and has_terminal()
+    return ("console",) if opens else GROUPS
 
 
 def _unexpected(error: Exception) -> Trouble:
@@ -104,7 +134,7 @@ def run(arguments: list[str] | None = None) -> None:
     as_json = "--json" in words
     override = _UNKNOWN if _command(words) in _MONITORED else None
     try:
-        code = _build().main(args=words, prog_name="mdr", standalone_mode=False)
+        code = _build(_needed(words)).main(args=words, prog_name="mdr", standalone_mode=False)
         raise SystemExit(code if isinstance(code, int) else 0)
     except typer.Abort:
         raise SystemExit(int(ExitCode.INTERRUPTED)) from None

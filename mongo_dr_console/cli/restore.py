@@ -5,29 +5,19 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mongo_dr_console.cli.context import Chosen, choose
 from mongo_dr_console.cli.output import print_json, say, write_lines
+from mongo_dr_console.cli.restore_options import Wanted, takes_wanted
 from mongo_dr_console.model.trouble import Refused, WrongUse
 
 if TYPE_CHECKING:
     from mongo_dr_console.config import Profile
     from mongo_dr_console.model.plan import Intent, Plan
 
-Snapshot = Annotated[str | None, typer.Option("--snapshot", help="The base; proposed when left out.")]
-StoreName = Annotated[str | None, typer.Option("--store", help="Look for the base in this store only.")]
-Before = Annotated[str | None, typer.Option("--before", help="Stop before this time, position or event.")]
-Through = Annotated[str | None, typer.Option("--through", help="Stop after this time, position or event.")]
-Skip = Annotated[list[str] | None, typer.Option("--skip", help="Leave this event out (see mdr find).")]
-Ns = Annotated[list[str] | None, typer.Option("--ns", help="Only this database or collection; * for any.")]
-Map = Annotated[list[str] | None, typer.Option("--map", help="Rename: FROM=TO.")]
-To = Annotated[str | None, typer.Option("--to", help="Restore into the deployment of this profile.")]
-Mode = Annotated[
-    Literal["swap", "in-place", "beside"], typer.Option("--mode", help="How it takes its place.")
-]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Job = Annotated[str, typer.Argument(metavar="JOB", help="The restore job's id, or how it begins.")]
 
@@ -43,37 +33,17 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="restore")
 
 
-def plan_command(
-    context: typer.Context,
-    snapshot: Snapshot = None,
-    store: StoreName = None,
-    before: Before = None,
-    through: Through = None,
-    skip: Skip = None,
-    ns: Ns = None,
-    rename: Map = None,
-    to: To = None,
-    mode: Mode = "swap",
-    as_json: AsJson = False,
-) -> None:
+@takes_wanted
+def plan_command(context: typer.Context, wanted: Wanted, as_json: AsJson = False) -> None:
     """Show exactly what a restore would do; changes nothing."""
     chosen = choose(context.obj)
-    intent = _intent(snapshot, store, before, through, skip, ns, rename, to, mode)
-    plan = _make(chosen, intent)
-    _show(plan, as_json=as_json)
+    _show(_make(chosen, wanted.intent()), as_json=as_json)
 
 
+@takes_wanted
 def run_command(
     context: typer.Context,
-    snapshot: Snapshot = None,
-    store: StoreName = None,
-    before: Before = None,
-    through: Through = None,
-    skip: Skip = None,
-    ns: Ns = None,
-    rename: Map = None,
-    to: To = None,
-    mode: Mode = "swap",
+    wanted: Wanted,
     plan_file: Annotated[
         Path | None, typer.Option("--plan", help="A plan made with `mdr restore plan --json`.")
     ] = None,
@@ -85,7 +55,7 @@ def run_command(
     chosen = choose(context.obj)
     chosen.require("restore")
     if plan_file is not None:
-        if any((snapshot, store, before, through, skip, ns, rename, to)) or mode != "swap":
+        if wanted != Wanted():
             raise WrongUse("plan-and-options", "--plan says all; other options cannot change it.")
         plan = _read_plan(plan_file)
         if plan.profile != chosen.name:
@@ -96,7 +66,7 @@ def run_command(
             )
         _check(chosen, plan)
     else:
-        plan = _make(chosen, _intent(snapshot, store, before, through, skip, ns, rename, to, mode))
+        plan = _make(chosen, wanted.intent())
     _require_target(chosen, plan)
     if plan_file is None and not as_json:
         _show(plan, as_json=False, on_stderr=True)
@@ -133,37 +103,6 @@ def accept_command(
 
 
 # Pieces
-
-
-def _intent(
-    snapshot: str | None,
-    store: str | None,
-    before: str | None,
-    through: str | None,
-    skip: list[str] | None,
-    ns: list[str] | None,
-    rename: list[str] | None,
-    to: str | None,
-    mode: Literal["swap", "in-place", "beside"],
-) -> Intent:
-    from mongo_dr_console.model.namespace import Renames
-    from mongo_dr_console.model.plan import Intent
-
-    try:
-        Renames.parse(rename or [])
-    except ValueError as error:
-        raise WrongUse("map-wrong", f"This is {error}.") from None
-    return Intent(
-        snapshot=snapshot,
-        store=store,
-        before=before,
-        through=through,
-        skip=tuple(skip or ()),
-        namespaces=tuple(ns or ()),
-        renames=tuple(rename or ()),
-        to_profile=to,
-        mode=mode,
-    )
 
 
 def _make(chosen: Chosen, intent: Intent) -> Plan:
@@ -225,7 +164,7 @@ def _read_plan(path: Path) -> Plan:
 
 
 def _show(plan: Plan, *, as_json: bool, on_stderr: bool = False) -> None:
-    from mongo_dr_console.cli.plantext import plan_lines
+    from mongo_dr_console.model.plantext import plan_lines
 
     if as_json:
         print_json(plan.to_json())

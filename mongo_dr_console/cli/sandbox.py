@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mongo_dr_console.cli.output import clean, print_json, say
+from mongo_dr_console.cli.output import print_json, say
 from mongo_dr_console.config import PRACTICE, load_config
+from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.words import moment
 
 if TYPE_CHECKING:
     from mongo_dr_console.sandbox.incidents import Incident
+    from mongo_dr_console.sandbox.place import Place
 
+WithKafka = Annotated[
+    bool, typer.Option("--kafka", help="With a Kafka broker; needs Java 17 and Maven, fetches it once.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 _INCIDENTS = "drop-collection, drop-database, bad-update, mass-delete, kill-primary or lag"
@@ -37,18 +42,20 @@ def register(app: typer.Typer) -> None:
     app.command("demo")(demo)
 
 
-def up(as_json: AsJson = False) -> None:
+def up(kafka: WithKafka = False, as_json: AsJson = False) -> None:
     """Puts the practice deployment up: three mongods, a shop, a workload, a store with a first snapshot."""
     from mongo_dr_console.sandbox.place import Place
     from mongo_dr_console.sandbox.practice import up as put_up
 
-    practice = put_up(Place.usual(), say)
+    practice = put_up(Place.usual(), say, kafka=kafka)
     if as_json:
         print_json(practice)
         return
     typer.echo(f"The practice deployment is up: set {practice.set!r}, {practice.documents:,} documents.")
     typer.echo(f"  config    {clean(practice.config)}  (profile {practice.profile!r})")
     typer.echo(f"  store     {clean(practice.store)}, snapshot {practice.snapshot}")
+    if practice.kafka:
+        typer.echo(f"  kafka     {practice.kafka}")
     typer.echo("\n".join(_commands_to_try()))
 
 
@@ -77,6 +84,8 @@ def status(as_json: AsJson = False) -> None:
     if found.members:
         typer.echo(f"  members   {found.members_running} of {found.members} run")
         typer.echo(f"  workload  {'runs' if found.workload_running else 'does not run'}")
+    if found.kafka:
+        typer.echo(f"  kafka     {found.kafka} {'runs' if found.kafka_running else 'does not run'}")
     if found.lag_until is not None:
         typer.echo(f"  lag       a member is held back until {moment(found.lag_until)}")
     if found.state == "broken":
@@ -100,32 +109,41 @@ def incident(
         _tell(happened)
 
 
-def demo() -> None:
-    """Puts the practice deployment up, watches it, and removes it at the end (Ctrl-C)."""
-    from mongo_dr_console.cli.watch import watch
+def demo(kafka: WithKafka = False) -> None:
+    """Puts the practice deployment up, opens the console on it, and removes it at the end."""
     from mongo_dr_console.sandbox.place import Place
     from mongo_dr_console.sandbox.practice import hold
 
     place = Place.usual()
-    held = hold(place, say)
+    held = hold(place, say, kafka=kafka)
     try:
-        with _ended_by_signals():
-            say("\n".join(_commands_to_try()))
-            profile = load_config(place.config).profiles[PRACTICE]
-            watch(
-                PRACTICE,
-                profile,
-                plain=False,
-                above=[*_commands_to_try(), "Ctrl-C here removes everything.", ""],
-            )
+        _watch_it(place)
     finally:
         # From here on nothing but the removal itself decides when it is over.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         if held.keeper is None:
             say("The practice deployment was up before and stays.")
         else:
             say("Removing the practice deployment.")
             held.release(place)
+
+
+def _watch_it(place: Place) -> None:
+    """The console, or what can be told where there is no terminal for it."""
+    from mongo_dr_console.cli.console import Wanted, has_terminal, incidents_of, run
+    from mongo_dr_console.cli.context import Chosen
+    from mongo_dr_console.cli.watch import watch
+
+    profile = load_config(place.config).profiles[PRACTICE]
+    with _ended_by_signals():
+        if has_terminal():
+            chosen = Chosen(PRACTICE, profile, place.config, named=True, alone=True)
+            run(chosen, Wanted(access="restore", incidents=incidents_of(place)))
+            return
+        say("\n".join(_commands_to_try()))
+        above = [*_commands_to_try(), "Ctrl-C here removes everything.", ""]
+        watch(PRACTICE, profile, plain=False, above=above)
 
 
 def mdr() -> str:

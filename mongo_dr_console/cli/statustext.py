@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from mongo_dr_console.cli.output import clean
+from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.present import Panel, Row, numbers_line, present
-from mongo_dr_console.model.readings import Limits, Readings
+from mongo_dr_console.model.readings import EVENTS, Limits, Readings
 from mongo_dr_console.model.verdict import Level, Verdict
 from mongo_dr_console.model.words import UNKNOWN, moment
 
 _MARK_WIDTH = 2
+_MOST_EVENTS = 12
+"""Of the older ones only the number is told."""
 
 
 def lines(
@@ -46,7 +48,10 @@ def panel_lines(panel: Panel) -> list[str]:
     text = [f"{mark(panel.level)}  {panel.title} - {age}"]
     if panel.trouble:
         text.append(f"    {panel.trouble}")
-    text += [f"  {line}" for line in _table(panel.header, panel.rows)]
+    rows = panel.rows[:_MOST_EVENTS] if panel.source == EVENTS else panel.rows
+    text += [f"  {line}" for line in _table(panel.header, rows)]
+    if len(rows) < len(panel.rows):
+        text.append(f"    and {len(panel.rows) - len(rows)} more")
     text += [f"    {_noted(row)}" for row in panel.notes]
     return text
 

@@ -8,13 +8,35 @@ from datetime import datetime
 
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.estimate import Measured
+from mongo_dr_console.model.eventfacts import Restored
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.reading import SourceError
 
 
 @dataclass(frozen=True, slots=True)
+class Drilled:
+    """The newest drill of a deployment that succeeded: a restore test like any other.
+
+    Args:
+        at: When it began.
+        kind: ``small``: of test data; ``full``: of a real snapshot.
+    """
+
+    at: datetime
+    kind: str
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """One store: what it holds (with an error: what was last known of it), and the restores in its ledger."""
+    """One store: what it holds (with an error: what was last known of it), and the restores in its ledger.
+
+    Args:
+        measured: Their work and how long they took.
+        restored: What they brought back.
+        undone: The jobs of those that were taken back.
+        drilled: One for each deployment that the ledger has a good drill of.
+    """
 
     name: str
     where: str
@@ -22,6 +44,9 @@ class StoreFacts:
     error: SourceError | None = None
     taken_at: datetime | None = None
     measured: tuple[Measured, ...] = ()
+    restored: tuple[Restored, ...] = ()
+    undone: frozenset[str] = frozenset()
+    drilled: tuple[Drilled, ...] = ()
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -34,12 +59,14 @@ class BackupFacts:
     """All stores of a profile.
 
     ``size_delta`` is the newest snapshot's stored size against that of the comparable one before it: 0.5 is
-    half as much again, -0.5 half; None where there is nothing to compare with.
+    half as much again, -0.5 half; None where there is nothing to compare with. ``drilled`` is the newest good
+    drill of this deployment.
     """
 
     stores: tuple[StoreFacts, ...]
     newest: SnapshotEntry | None
     size_delta: float | None
+    drilled: Drilled | None = None
 
     @property
     def readable(self) -> tuple[StoreFacts, ...]:
@@ -65,7 +92,11 @@ def backup_facts(stores: Sequence[StoreFacts], identity: Identity | None = None)
         if identity is None or s.identity is None or s.identity.same_deployment(identity)
     ]
     latest = newest(snapshots)
-    return BackupFacts(tuple(stores), latest, size_delta(latest, snapshots))
+    drills = [
+        d for s in stores for d in s.drilled if identity is None or d.identity.same_deployment(identity)
+    ]
+    drilled = max(drills, key=lambda d: d.at, default=None)
+    return BackupFacts(tuple(stores), latest, size_delta(latest, snapshots), drilled)
 
 
 def comparable(one: SnapshotEntry, other: SnapshotEntry) -> bool:

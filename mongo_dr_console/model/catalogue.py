@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -15,17 +15,34 @@ from mongo_dr_console.model.trouble import Failed, Trouble, WrongUse
 
 Origin = Literal["mongo-dr-console", "mongodump"]
 
+LEVELS = {
+    1: "complete",
+    2: "checksums",
+    3: "readable",
+    4: "restorable",
+    5: "restored",
+    6: "drilled",
+}
+"""The rungs of verification: every file is there; every SHA-256 agrees; every document parses and counts
+agree; indexes and options can be read and its own oplog replayed on paper; restored into a scratch deployment
+and compared; used in a drill."""
+
 NAME = re.compile(r"\d{8}_\d{6}")
 
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The newest verification of a snapshot in one store: its level (1 files, 2 checksums, 3 readable) and
-    whether all was well."""
+    """The newest verification of a snapshot in one store: its level (see ``LEVELS``), and whether all was
+    well.
+
+    Args:
+        rungs: When each level was last reached, lowest first; none from before damage was found.
+    """
 
     level: int
     at: datetime
     good: bool
+    rungs: tuple[tuple[int, datetime], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,7 @@ class SnapshotEntry:
         documents: Documents in all collections.
         bytes: Uncompressed BSON, without the oplog.
         stored_bytes: Sum of the files.
+        holds: Ids of the holds that keep it.
         modified_at: When its newest file was written.
     """
 
@@ -62,6 +80,7 @@ class SnapshotEntry:
     verification: Verification | None = None
     restore_tested_at: datetime | None = None
     problem: Trouble | None = None
+    holds: tuple[str, ...] = ()
 
     @property
     def taken_at(self) -> datetime:
@@ -116,9 +135,15 @@ def is_snapshot_name(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class CatalogueRow:
-    """One snapshot with all stores that have it; the same name with other contents is another row."""
+    """One snapshot with all stores that have it; the same name with other contents is another row.
+
+    Args:
+        previous: The next older one that it can be compared with: of the same deployment and scope, written
+            the same way, and not known to be damaged.
+    """
 
     entries: tuple[SnapshotEntry, ...]
+    previous: SnapshotEntry | None = None
 
     @property
     def best(self) -> SnapshotEntry:
@@ -145,6 +170,12 @@ class CatalogueRow:
             "verified_at": utc(newest.at) if newest else None,
             "verified_level": newest.level if newest else None,
             "verified_good": newest.good if newest else None,
+            "rungs": self._rungs(),
+            "holds": sorted({hold for e in self.entries for hold in e.holds}),
+            "seconds": entry.seconds,
+            "previous": None if self.previous is None else self.previous.name,
+            "stored_bytes_change": self._change("stored_bytes"),
+            "documents_change": self._change("documents"),
             "restore_tested_at": utc(tested) if tested else None,
             "origin": entry.origin,
             "scope": list(entry.scope) if entry.scope is not None else None,
@@ -152,15 +183,42 @@ class CatalogueRow:
             "problem": None if entry.problem is None else entry.problem.message,
         }
 
+    def _rungs(self) -> list[dict[str, Any]]:
+        """The newest time of each level, of whichever copy."""
+        times: dict[int, datetime] = {}
+        for entry in self.entries:
+            for level, at in () if entry.verification is None else entry.verification.rungs:
+                times[level] = max(at, times.get(level, at))
+        return [{"level": n, "name": LEVELS[n], "at": utc(at)} for n, at in sorted(times.items())]
+
+    def _change(self, what: Literal["stored_bytes", "documents"]) -> int | None:
+        if self.previous is None:
+            return None
+        now, before = getattr(self.best, what), getattr(self.previous, what)
+        return None if now is None or before is None else int(now - before)
+
 
 def rows(entries: Iterable[SnapshotEntry]) -> list[CatalogueRow]:
-    """Copies of one snapshot brought together, newest first."""
+    """Copies of one snapshot brought together, newest first, each with what it can be compared with."""
     groups: dict[tuple[str, str], list[SnapshotEntry]] = {}
     for entry in entries:
         key = entry.checksum or f"{entry.origin} {entry.end} {entry.stored_bytes}"
         groups.setdefault((entry.name, key), []).append(entry)
     found = [CatalogueRow(tuple(group)) for group in groups.values()]
-    return sorted(found, key=lambda row: (row.best.taken_at, row.best.name), reverse=True)
+    found.sort(key=lambda row: (row.best.taken_at, row.best.name))
+    newest: dict[tuple[object, ...], SnapshotEntry] = {}
+    for number, row in enumerate(found):
+        kind = _kind(row.best)
+        found[number] = replace(row, previous=newest.get(kind))
+        if row.best.problem is None and not row.best.known_bad:
+            newest[kind] = row.best
+    return found[::-1]
+
+
+def _kind(entry: SnapshotEntry) -> tuple[object, ...]:
+    """What two snapshots must have in common for their sizes to say something."""
+    whose = None if entry.identity is None else (entry.identity.set_name, entry.identity.replica_set_id)
+    return entry.origin, entry.engine, entry.compression, entry.scope, whose
 
 
 def choose(
@@ -227,11 +285,17 @@ def _badness(entry: SnapshotEntry) -> int:
     return 2 if entry.problem is not None else int(entry.known_bad)
 
 
-def latest_verifications(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Verification]:
+def latest_verifications(
+    documents: Iterable[Mapping[str, Any]], drills: Iterable[Mapping[str, Any]] = ()
+) -> dict[tuple[str, str], Verification]:
     """From the ledger: the newest verification by snapshot and checksum. A good one of a
-    lower level takes the place of none: neither of a good one that saw more, nor of a bad one."""
+    lower level takes the place of none: neither of a good one that saw more, nor of a bad one.
+
+    Args:
+        drills: Rung 6: each that was done with success, by the snapshot that it used.
+    """
     found: dict[tuple[str, str], Verification] = {}
-    for document in documents:
+    for document in sorted(documents, key=lambda d: str(d.get("at"))):
         at = parse_time(document.get("at"))
         name, level = document.get("snapshot"), document.get("level")
         if at is None or not isinstance(name, str) or not isinstance(level, int):
@@ -240,20 +304,42 @@ def latest_verifications(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[s
         new = Verification(level, at, document.get("good") is True)
         old = found.get(key)
         if old is None or not new.good or new.level >= old.level:
-            found[key] = new
-    return found
+            found[key] = replace(new, rungs=_climbed(old, new))
+        elif old.good:
+            found[key] = replace(old, rungs=_climbed(old, new))
+    used = latest_tests(drills)
+    return {key: _drilled(seen, used.get(key[0])) for key, seen in found.items()}
+
+
+def _climbed(old: Verification | None, new: Verification) -> tuple[tuple[int, datetime], ...]:
+    """Each level holds those below it."""
+    if not new.good:
+        return ()
+    times = dict(old.rungs if old is not None else ())
+    return tuple(sorted((times | dict.fromkeys(range(1, new.level + 1), new.at)).items()))
+
+
+def _drilled(seen: Verification, at: datetime | None) -> Verification:
+    if at is None or not seen.good:
+        return seen
+    return replace(seen, rungs=tuple(sorted((dict(seen.rungs) | {6: at}).items())))
 
 
 _TIMES = ("finished_at", "ended_at", "at", "timestamp")
 
 
 def latest_tests(documents: Iterable[Mapping[str, Any]]) -> dict[str, datetime]:
-    """From the ledger's restores and drills: when a snapshot was last restored from with success."""
+    """From the ledger's restores, drills and verifications: when a snapshot was last restored from with
+    success."""
     found: dict[str, datetime] = {}
     for document in documents:
         name = document.get("snapshot")
         at = parse_time(next((document[key] for key in _TIMES if document.get(key)), None))
         good = document.get("success") is True or document.get("state") == "done"
+        if document.get("schema") == "mdr.verification":
+            # Rung 5 is a restore that was compared.
+            level = document.get("level")
+            good = document.get("good") is True and isinstance(level, int) and level >= 5
         if isinstance(name, str) and at is not None and good and (name not in found or at > found[name]):
             found[name] = at
     return found

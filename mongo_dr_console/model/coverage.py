@@ -3,6 +3,7 @@
 A position can be restored to when there is a snapshot whose end is not after it, and unbroken oplog from that
 end to the position. A snapshot alone is restorable at its end. That the live oplog goes on where a snapshot
 ends is proved by the entry at that position: it is there, and its hash is the manifest's (server-rules 13).
+The stream's stretches join the same way, see ``model.stretch``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,16 @@ from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.oplogfacts import OplogFacts
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.reading import SourceError
+from mongo_dr_console.model.stretch import (
+    Copy,
+    Line,
+    Sorted,
+    Stretch,
+    copy_of,
+    joined,
+    live_questions,
+    sort_out,
+)
 
 LIVE = "live"
 """Name of the live oplog among the sources of a range."""
@@ -31,13 +42,14 @@ class Cause(StrEnum):
     BEHIND = "member-behind"
     DIVERGED = "diverged"
     FOREIGN = "other-deployment"
+    DAMAGED = "segment-damaged"
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
     """Every position from ``start`` to ``end``, both included, can be restored to.
 
-    ``sources`` are ``snapshot:NAME`` and ``live``.
+    ``sources`` are ``snapshot:NAME``, ``segments:STORE``, ``kafka`` and ``live``.
     """
 
     start: Position
@@ -63,10 +75,13 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A snapshot that is not on the deployment's history: restorable by name, at its own end only.
+    """A snapshot or a stretch of the stream that is not on the deployment's history: a snapshot is restorable
+    by name, at its own end; a stretch from the fork on, with a snapshot that ends before that.
 
     Args:
+        start: Where it parted, as far as is known; its end where it is a snapshot.
         cause: Why it is not on this history.
+        name: What it is called where a restore is to take it; empty for a snapshot, which has a name.
     """
 
     start: Position
@@ -74,6 +89,7 @@ class Branch:
     sources: tuple[str, ...]
     cause: Cause
     text: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +112,26 @@ class LiveOplog:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A source of the stream that could not be read: what it alone holds counts for nothing meanwhile.
+
+    Args:
+        source: ``segments:STORE`` or ``kafka``.
+    """
+
+    source: str
+    error: SourceError
+
+
+@dataclass(frozen=True, slots=True)
 class Coverage:
     """Ranges in order, gaps between them, branches.
 
     Args:
         latest: The newest position that can be restored to; None if there is none.
-        margin_seconds: Until point-in-time recovery breaks at today's churn if nothing is done: until the
-            newest joined snapshot's end falls off the live oplog. 0: it is broken; None: not known.
+        margin_seconds: Until point-in-time recovery breaks at today's churn if nothing is done: until what is
+            kept outside falls off the live oplog, or a topic's retention takes its joint to the snapshot.
+            0: it is broken; None: not known.
         rpo_seconds: What would be lost if the deployment itself were lost now; only what can be read from
             stores counts. None: everything, or not known (``bases`` tells which).
         rpo_undo_seconds: What a mistake on the living deployment would cost now. None: it is not living,
@@ -110,6 +139,7 @@ class Coverage:
         bases: How many snapshots a restore of everything can start from.
         live_error: Why the live oplog could not be read; None if it was.
         scoped: Names of snapshots of a few databases only; they cover nothing here.
+        unread: What of the stream could not be read.
     """
 
     ranges: tuple[Range, ...]
@@ -123,6 +153,7 @@ class Coverage:
     live: LiveOplog | None = None
     live_error: SourceError | None = None
     scoped: tuple[str, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     def covers(self, position: Position) -> bool:
         return any(r.start <= position <= r.end for r in self.ranges)
@@ -135,18 +166,62 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """A stretch that a damaged segment held: neither end is lost. ``text`` says what is wrong with it."""
+
+    start: Position
+    end: Position
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Base:
-    """One snapshot, in whichever stores it lies."""
+    """One snapshot, in whichever stores it lies.
+
+    Args:
+        verdict: Why no oplog is known to go on from its end; None where some does.
+    """
 
     facts: SnapshotEntry
     end: Position
     verdict: Cause | None
 
+    @property
+    def end_hash(self) -> str:
+        return "" if self.facts.window is None else self.facts.window.end_hash
 
-def wanted_hashes(snapshots: Iterable[SnapshotEntry]) -> tuple[Position, ...]:
-    """The positions that the live oplog must be asked about: the snapshots' ends, newest first."""
+
+def wanted_hashes(
+    snapshots: Iterable[SnapshotEntry], stretches: Iterable[Stretch] = (), live: LiveOplog | None = None
+) -> tuple[Position, ...]:
+    """The positions that the live oplog must be asked about, newest first: the snapshots' ends and those of
+    the stretches; with what it said already, also where a stretch parted from it."""
     ends = {s.end for s in snapshots if s.end is not None and s.restorable and s.scope is None}
-    return tuple(sorted(ends, reverse=True))
+    answered = {} if live is None else live.hashes
+    more = live_questions(stretches, answered, Position(0, 0) if live is None else live.oldest)
+    return tuple(sorted(ends | more, reverse=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Everything that was gathered, sorted out.
+
+    Args:
+        lines: Of all copies; ``stored``: of those outside the deployment; ``lasting``: of those of them that
+            no retention of their own takes.
+    """
+
+    live: LiveOplog | None
+    history: Sorted
+    bases: list[_Base]
+    lines: list[Line]
+    stored: list[Line]
+    lasting: list[Line]
+    damage: Sequence[Damage]
+
+    @property
+    def on_line(self) -> list[_Base]:
+        return [b for b in self.bases if b.verdict not in (Cause.DIVERGED, Cause.FOREIGN)]
 
 
 def build(
@@ -156,6 +231,9 @@ def build(
     now: datetime,
     oplog: OplogFacts | None = None,
     live_error: SourceError | None = None,
+    stretches: Sequence[Stretch] = (),
+    damage: Sequence[Damage] = (),
+    unread: Sequence[Unread] = (),
 ) -> Coverage:
     """Everything together.
 
@@ -165,26 +243,28 @@ def build(
         now: For the ages.
         oplog: Size and churn, for the margin.
         live_error: Why ``live`` is None.
+        stretches: What the stream left in stores and topics.
+        damage: What cannot be read there.
+        unread: What of the stream did not answer at all.
     """
-    bases = _bases(snapshots, live)
-    on_line = [b for b in bases if b.verdict not in (Cause.DIVERGED, Cause.FOREIGN)]
-    joined = [b for b in on_line if live is not None and b.verdict is None]
-    ranges = _ranges(on_line, joined, live)
-    latest = ranges[-1].end if ranges else None
-    newest = on_line[-1].end if on_line else None
-    rpo = None if newest is None else max(0.0, (now - newest.time).total_seconds())
+    known = _sort_out(snapshots, live, stretches, damage)
+    ranges = _ranges(known)
+    latest = max((r.end for r in ranges), default=None)
+    kept = [_reach(known, base) for base in known.on_line]
+    rpo = None if not kept else max(0.0, (now - max(kept).time).total_seconds())
     return Coverage(
         ranges=ranges,
-        gaps=_gaps(ranges, on_line, live),
-        branches=_branches(bases),
+        gaps=_gaps(ranges, known),
+        branches=_branches(known),
         latest=latest,
-        margin_seconds=_margin(joined, live, oplog),
+        margin_seconds=_margin(known, oplog, now),
         rpo_seconds=rpo,
         rpo_undo_seconds=_undo(live, latest, now),
-        bases=len(on_line),
+        bases=len(known.on_line),
         live=live,
         live_error=live_error,
         scoped=tuple(sorted({s.name for s in snapshots if s.scope is not None})),
+        unread=tuple(unread),
     )
 
 
@@ -203,44 +283,143 @@ def at(coverage: Coverage, now: datetime, taken_at: datetime) -> Coverage:
     )
 
 
-def _bases(snapshots: Sequence[SnapshotEntry], live: LiveOplog | None) -> list[_Base]:
-    """One a snapshot that a whole restore can start from, in order of its end."""
-    whole = {(s.name, s.end): s for s in snapshots if s.restorable and s.scope is None and s.end is not None}
-    known = [s.identity for s in sorted(whole.values(), key=lambda s: s.end or Position(0, 0)) if s.identity]
-    identity = (live.identity if live is not None else None) or (known[-1] if known else None)
-    found = []
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What retention stands on.
+
+    Args:
+        lines: Unbroken oplog of the deployment's history, from whatever has it.
+        main: The stretches of stores and topics that lie on it.
+        branches: Those that parted from it; each begins where it did, as far as is known.
+        apart: Of the snapshots (store, name) that are not on it, why.
+    """
+
+    lines: tuple[Line, ...]
+    main: tuple[Stretch, ...]
+    branches: tuple[Stretch, ...]
+    apart: Mapping[tuple[str, str], Cause]
+
+
+def ground(
+    snapshots: Sequence[SnapshotEntry], live: LiveOplog | None, stretches: Sequence[Stretch]
+) -> Ground:
+    """The histories, without what is restorable on them."""
+    known = _sort_out(snapshots, live, stretches, ())
+    identity = identity_of([s for s in snapshots if s.restorable and s.scope is None], live, stretches)
+    apart = {}
+    for entry in snapshots:
+        if entry.restorable and entry.end is not None:
+            verdict = _joins(entry, entry.end, identity, live, known.lines)
+            if verdict in (Cause.DIVERGED, Cause.FOREIGN):
+                apart[entry.store, entry.name] = verdict
+    return Ground(tuple(known.lines), known.history.main, known.history.branches, apart)
+
+
+def _sort_out(
+    snapshots: Sequence[SnapshotEntry],
+    live: LiveOplog | None,
+    stretches: Sequence[Stretch],
+    damage: Sequence[Damage],
+) -> _Known:
+    whole = {
+        (s.name, s.end): s
+        for s in snapshots
+        if s.restorable and not s.known_bad and s.scope is None and s.end is not None
+    }
+    identity = identity_of(whole.values(), live, stretches)
+    # To the newest entry for comparing, to the majority's for restoring.
+    seen = None if live is None else Copy(LIVE, live.oldest, live.newest, live.hashes)
+    history = sort_out(stretches, seen, identity)
+    copies = [copy_of(s) for s in history.main]
+    usable = [] if live is None else [Copy(LIVE, live.oldest, max(live.oldest, live.latest), live.hashes)]
+    lines = joined([*copies, *usable], seen)
+    bases = []
     for facts in whole.values():
         assert facts.end is not None
-        found.append(_Base(facts, facts.end, _joins(facts, facts.end, identity, live)))
-    return sorted(found, key=lambda b: (b.end, b.facts.name))
+        bases.append(_Base(facts, facts.end, _joins(facts, facts.end, identity, live, lines)))
+    bases.sort(key=lambda b: (b.end, b.facts.name))
+    lasting = [copy_of(s) for s in history.main if s.kept is None]
+    return _Known(live, history, bases, lines, joined(copies, seen), joined(lasting, seen), damage)
+
+
+def identity_of(
+    snapshots: Iterable[SnapshotEntry], live: LiveOplog | None, stretches: Iterable[Stretch]
+) -> Identity | None:
+    """The deployment's; while it does not answer, that of whatever reaches furthest."""
+    if live is not None and live.identity is not None:
+        return live.identity
+    told = [(s.end or Position(0, 0), s.identity) for s in snapshots]
+    told += [(s.end, s.identity) for s in stretches]
+    known = [(end, identity) for end, identity in told if identity is not None]
+    return max(known, key=lambda pair: pair[0])[1] if known else None
 
 
 def _joins(
-    facts: SnapshotEntry, end: Position, identity: Identity | None, live: LiveOplog | None
+    facts: SnapshotEntry,
+    end: Position,
+    identity: Identity | None,
+    live: LiveOplog | None,
+    lines: Sequence[Line],
 ) -> Cause | None:
-    """None where the live oplog goes on from this snapshot's end, else why not."""
+    """None where some oplog goes on from this snapshot's end, else why not."""
     if identity and facts.identity and not identity.same_deployment(facts.identity):
         return Cause.FOREIGN
+    end_hash = "" if facts.window is None else facts.window.end_hash
+    if live is not None and live.oldest <= end <= live.newest:
+        return None if live.hashes.get(end) == end_hash else Cause.DIVERGED
+    if any(line.has(end, end_hash) for line in lines):
+        return None
+    if any(end in c.known and c.start <= end <= c.end for line in lines for c in line.copies):
+        return Cause.DIVERGED
     if live is None:
         return Cause.UNREACHABLE
-    if end < live.oldest:
-        return Cause.ROLLED_OVER
-    if end > live.newest:
-        return Cause.BEHIND
-    found = live.hashes.get(end)
-    if found is None or facts.window is None or found != facts.window.end_hash:
-        return Cause.DIVERGED
-    return None
+    return Cause.ROLLED_OVER if end < live.oldest else Cause.BEHIND
 
 
-def _ranges(on_line: list[_Base], joined: list[_Base], live: LiveOplog | None) -> tuple[Range, ...]:
-    if live is None or not joined:
-        return _points(on_line)
-    first = joined[0].end
-    inside = tuple(_source(b) for b in on_line if b.end >= first and b.end <= live.latest)
-    whole = Range(first, max(first, live.latest), (*dict.fromkeys(inside), LIVE))
-    alone = [b for b in on_line if b.end < first or b.end > whole.end]
-    return tuple(sorted((*_points(alone), whole), key=lambda r: r.start))
+def _on(line: Line, bases: Iterable[_Base]) -> list[_Base]:
+    return [b for b in bases if line.has(b.end, b.end_hash)]
+
+
+def _reach(known: _Known, base: _Base, *, lasting: bool = False) -> Position:
+    """How far a snapshot can be replayed with what lies in stores and topics alone.
+
+    Args:
+        lasting: Without topics, which drop what is older than their retention.
+    """
+    lines = known.lasting if lasting else known.stored
+    return max((line.end for line in lines if _goes_on(known, line, base)), default=base.end)
+
+
+def _goes_on(known: _Known, line: Line, base: _Base) -> bool:
+    if line.has(base.end, base.end_hash):
+        return True
+    # Both proved by the live oplog, so that one is the other's past.
+    proved = known.live is not None and known.live.hashes.get(base.end) == base.end_hash
+    on_live = known.live is not None and any(
+        known.live.hashes.get(c.end) is not None and known.live.hashes[c.end] == c.known.get(c.end)
+        for c in line.copies
+    )
+    return proved and on_live and line.start <= base.end <= line.end
+
+
+def _ranges(known: _Known) -> tuple[Range, ...]:
+    found: list[Range] = []
+    used: set[int] = set()
+    for line in known.lines:
+        inside = [b for b in _on(line, known.on_line) if b.end <= line.end]
+        if not inside:
+            continue
+        used |= {id(b) for b in inside}
+        names = dict.fromkeys(_source(b) for b in inside)
+        sources = sorted(line.sources, key=lambda s: s == LIVE)
+        reach = [s for s in sources if any(c.source == s and c.end >= inside[0].end for c in line.copies)]
+        found.append(Range(inside[0].end, max(inside[0].end, line.end), (*names, *reach)))
+    alone = [b for b in known.on_line if id(b) not in used and not any(_in(b.end, r) for r in found)]
+    return tuple(sorted((*_points(alone), *found), key=lambda r: r.start))
+
+
+def _in(position: Position, stretch: Range) -> bool:
+    return stretch.start <= position <= stretch.end
 
 
 def _points(bases: list[_Base]) -> tuple[Range, ...]:
@@ -254,47 +433,89 @@ def _source(base: _Base) -> str:
     return f"snapshot:{base.facts.name}"
 
 
-def _gaps(ranges: tuple[Range, ...], on_line: list[_Base], live: LiveOplog | None) -> tuple[Gap, ...]:
-    why = {b.end: b.verdict for b in on_line}
-    gaps = [
-        _gap(before.end, after.start, why.get(before.end), live)
-        for before, after in itertools.pairwise(ranges)
-    ]
+def _gaps(ranges: tuple[Range, ...], known: _Known) -> tuple[Gap, ...]:
+    live = known.live
+    gaps = [_gap(before.end, after.start, known) for before, after in itertools.pairwise(ranges)]
     if ranges and LIVE not in ranges[-1].sources and live is not None and live.newest > ranges[-1].end:
-        gaps.append(_gap(ranges[-1].end, live.newest, why.get(ranges[-1].end), live))
+        gaps.append(_gap(ranges[-1].end, live.newest, known))
     return tuple(gaps)
 
 
-def _gap(start: Position, end: Position, verdict: Cause | None, live: LiveOplog | None) -> Gap:
+def _gap(start: Position, end: Position, known: _Known) -> Gap:
+    live = known.live
+    verdict = {b.end: b.verdict for b in known.on_line}.get(start)
+    harmed = [d for d in known.damage if d.start < end and start < d.end]
+    if harmed:
+        return Gap(start, end, Cause.DAMAGED, harmed[0].text)
+    later = [line.start for line in known.lines if start < line.start < end]
+    bare = f" From {min(later)} on there is oplog again, and no snapshot to begin from." if later else ""
     if verdict is Cause.UNREACHABLE or live is None:
         text = "The live oplog cannot be read, so it is not known whether this can be replayed."
-        return Gap(start, end, Cause.UNREACHABLE, text)
+        return Gap(start, end, Cause.UNREACHABLE, text + bare)
     if verdict is Cause.BEHIND:
         text = "The member that was asked has not got this far yet, or was set back."
         return Gap(start, end, Cause.BEHIND, text)
     text = f"The oplog that followed is gone: the live one begins at {live.oldest}."
-    return Gap(start, end, Cause.ROLLED_OVER, text)
+    return Gap(start, end, Cause.ROLLED_OVER, text + bare)
 
 
-def _branches(bases: list[_Base]) -> tuple[Branch, ...]:
-    texts = {
-        Cause.DIVERGED: "The deployment's oplog does not have the entry at which this snapshot ends: it "
-        "holds writes that were rolled back, or the deployment was replaced.",
-        Cause.FOREIGN: "It is of another deployment (replica-set id).",
-    }
-    return tuple(
-        Branch(b.end, b.end, (_source(b),), b.verdict, texts[b.verdict])
-        for b in bases
+_BRANCH_TEXTS = {
+    Cause.DIVERGED: "The deployment's oplog does not have the entry at which this snapshot ends: it "
+    "holds writes that were rolled back, or the deployment was replaced.",
+    Cause.FOREIGN: "It is of another deployment (replica-set id).",
+}
+_STRETCH_TEXTS = {
+    Cause.DIVERGED: "The deployment's oplog went another way here (a forced reconfiguration): this may be "
+    "the only copy of writes that were acknowledged.",
+    Cause.FOREIGN: "It is of another deployment (replica-set id).",
+}
+
+
+def _branches(known: _Known) -> tuple[Branch, ...]:
+    snapshots = [
+        Branch(b.end, b.end, (_source(b),), b.verdict, _BRANCH_TEXTS[b.verdict])
+        for b in known.bases
         if b.verdict in (Cause.DIVERGED, Cause.FOREIGN)
-    )
+    ]
+    parted = [(s, Cause.DIVERGED) for s in known.history.branches]
+    parted += [(s, Cause.FOREIGN) for s in known.history.foreign]
+    found: dict[str, Branch] = {}
+    for stretch, cause in sorted(parted, key=lambda pair: (pair[0].end, pair[0].start, pair[0].source)):
+        name = branch_name(stretch)
+        sources = (*(found[name].sources if name in found else ()), stretch.source)
+        start = min(stretch.start, found[name].start) if name in found else stretch.start
+        text = _STRETCH_TEXTS[cause]
+        found[name] = Branch(start, stretch.end, tuple(dict.fromkeys(sources)), cause, text, name)
+    return (*snapshots, *found.values())
 
 
-def _margin(joined: list[_Base], live: LiveOplog | None, oplog: OplogFacts | None) -> float | None:
-    if live is None:
+def branch_name(stretch: Stretch) -> str:
+    """By the entry at its end, so that the same branch in two stores has one name."""
+    return f"{stretch.end.t}-{stretch.end.i}.{stretch.last.term}"
+
+
+def _margin(known: _Known, oplog: OplogFacts | None, now: datetime) -> float | None:
+    """Until what is kept outside the deployment no longer reaches the live oplog, if nothing more comes."""
+    if known.live is None:
         return None
-    if not joined:
+    kept = [b for line in known.lines if LIVE in line.sources for b in _on(line, known.on_line)]
+    if not kept:
         return 0.0
-    return None if oplog is None else oplog.seconds_until_gone(joined[-1].end)
+    if oplog is None:
+        return None
+    found = [m for base in kept if (m := _margin_of(known, base, oplog, now)) is not None]
+    return max(found, default=None)
+
+
+def _margin_of(known: _Known, base: _Base, oplog: OplogFacts, now: datetime) -> float | None:
+    """A topic carries a snapshot until its retention takes the entry at the snapshot's end."""
+    whole, lasting = _reach(known, base), _reach(known, base, lasting=True)
+    gone = oplog.seconds_until_gone(whole)
+    if gone is None or whole == lasting:
+        return gone
+    retention = max((s.kept for s in known.history.main if s.kept is not None), default=0.0)
+    joined_for = max(0.0, retention - (now - base.end.time).total_seconds())
+    return max(oplog.seconds_until_gone(lasting) or 0.0, min(gone, joined_for))
 
 
 def _undo(live: LiveOplog | None, latest: Position | None, now: datetime) -> float | None:

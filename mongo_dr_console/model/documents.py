@@ -87,6 +87,16 @@ class WindowDocument(_Document):
     end: Position = Field(description="The state that the snapshot holds.")
 
 
+class Rung(_Document):
+    """A level of verification that was reached."""
+
+    level: int = Field(
+        description="1 complete, 2 checksums, 3 readable, 4 restorable, 5 restored and compared, 6 drilled."
+    )
+    name: str = Field(description="The same as a word.")
+    at: datetime = Field(description="When it was last reached.")
+
+
 class CatalogueSnapshot(_Document):
     """One snapshot, with all stores that have it."""
 
@@ -98,10 +108,18 @@ class CatalogueSnapshot(_Document):
     stored_bytes: int
     bytes: int | None
     documents: int | None
-    verified: bool = Field(description="Whether a store's copy was read back and found good (level 2 or 3).")
+    verified: bool = Field(description="Whether a store's copy was read back and found good.")
     damaged_in: list[str] = Field(description="Stores whose copy is damaged or unfinished.")
     verified_at: datetime | None = Field(description="When the newest verification was.")
-    verified_level: int | None = Field(description="1 files, 2 checksums, 3 readable throughout.")
+    verified_level: int | None = Field(description="The level of the newest verification.")
+    rungs: list[Rung] = Field(description="The levels that were reached, lowest first; none since damage.")
+    holds: list[str] = Field(description="Ids of the holds that keep it.")
+    seconds: float | None = Field(description="How long it took to take.")
+    previous: str | None = Field(
+        description="The next older snapshot that it can be compared with: same deployment, scope and way."
+    )
+    stored_bytes_change: int | None = Field(description="Against `previous`.")
+    documents_change: int | None = Field(description="Against `previous`.")
     verified_good: bool | None = Field(description="What the newest verification found.")
     restore_tested_at: datetime | None = Field(description="When it was last restored from with success.")
     origin: str = Field(description="`mongo-dr-console`, or `mongodump` for a plain dump.")
@@ -136,6 +154,8 @@ class SnapshotCollection(_Document):
     bytes: int | None
     stored_bytes: int | None
     indexes: int = Field(description="How many indexes, `_id` included.")
+    documents_change: int | None = Field(description="Against `previous`; null: not there, or not known.")
+    bytes_change: int | None = Field(description="Against `previous`; null: not there, or not known.")
 
 
 class SnapshotPage(CatalogueSnapshot):
@@ -145,7 +165,6 @@ class SnapshotPage(CatalogueSnapshot):
     engine: str | None = Field(description="What took it.")
     server_version: str | None = Field(description="Of the mongod it was taken from.")
     compression: Compression | None
-    seconds: float | None = Field(description="How long it took to take.")
     operations: int | None = Field(description="Oplog entries in it.")
     checksum: str = Field(description="SHA-256 that stands for all of it.")
     files: int = Field(description="How many files.")
@@ -173,12 +192,19 @@ class BackupDocument(BackupResult):
     error: ErrorDocument | None = Field(description="What is missing; null: nothing.")
 
 
+class RungTime(_Document):
+    """How long one level of a verification took; 2 and 3 are looked at together."""
+
+    level: int = Field(description="The level.")
+    seconds: float = Field(description="How long it took.")
+
+
 class StoreVerification(_Document):
     """What one store's copy is like."""
 
     snapshot: str
     store: str
-    level: int = Field(description="1 files, 2 checksums, 3 readable throughout.")
+    level: int = Field(description="Up to which level it was looked at.")
     good: bool
     problems: list[str] = Field(description="What was found; empty where it is good.")
     files: int = Field(description="Files in the snapshot.")
@@ -186,6 +212,7 @@ class StoreVerification(_Document):
     documents: int | None = Field(description="Documents that were read; null below level 3.")
     at: datetime = Field(description="When it ended.")
     seconds: float = Field(description="How long it took.")
+    rungs: list[RungTime] = Field(default=[], description="The levels that were looked at.")
 
 
 class VerificationResult(_Document):
@@ -193,13 +220,132 @@ class VerificationResult(_Document):
 
     schema_name: Literal["mdr.verification"] = Field(default="mdr.verification", alias="schema")
     snapshot: str
-    level: int = Field(description="1 files, 2 checksums, 3 readable throughout.")
+    level: int = Field(description="Up to which level it was looked at.")
     good: bool
     stores: list[StoreVerification] = Field(description="One for each store that has it.")
 
 
 class VerificationDocument(VerificationResult):
     """``mdr snapshots verify``."""
+
+    job: str
+
+
+# mdr snapshots prune, mdr hold
+
+
+class HoldDocument(_Document):
+    """What nothing may prune: a range of positions, or one snapshot."""
+
+    id: str = Field(description="Eight hex digits.")
+    reason: str = Field(description="Why, as somebody said.")
+    by: str = Field(description="`user@host` of who put it.")
+    at: datetime = Field(description="When it was put.")
+    start: Position | None = Field(description="First position of its range; null: it is on a snapshot.")
+    end: Position | None = Field(description="Last position of its range, included.")
+    snapshot: str | None = Field(description="The snapshot that it is on; null: it is on a range.")
+
+
+class HoldsDocument(_Document):
+    """``mdr hold list``, oldest first; after ``add`` and ``release`` too."""
+
+    schema_name: Literal["mdr.holds"] = Field(default="mdr.holds", alias="schema")
+    holds: list[HoldDocument]
+    added: str | None = Field(default=None, description="Id of the hold that was put.")
+    released: str | None = Field(default=None, description="Id of the hold that was taken back.")
+    not_in: list[str] = Field(default=[], description="Stores that could not be told of it.")
+
+
+class PrunedSnapshot(_Document):
+    """What becomes of one snapshot in one store."""
+
+    store: str
+    name: str = Field(description="The snapshot's.")
+    keep: bool = Field(description="Whether it stays.")
+    reason: str = Field(description="Why: a stable word, see docs/retention.md.")
+    text: str
+    stored_bytes: int
+
+
+class PrunedSegments(_Document):
+    """The segments of one store that share what becomes of them, and why."""
+
+    store: str
+    keep: bool = Field(description="Whether they stay.")
+    reason: str = Field(description="Why: a stable word, see docs/retention.md.")
+    count: int = Field(description="How many.")
+    stored_bytes: int
+    start: Position | None = Field(description="Before the first entry of the oldest.")
+    end: Position | None = Field(description="The last entry of the newest.")
+
+
+class RemovedFromStore(_Document):
+    """What a prune removed from one store."""
+
+    store: str
+    snapshots: list[str] = Field(description="Names of the snapshots that are gone.")
+    segments: int = Field(description="How many segments are gone.")
+    stored_bytes: int
+    in_use: list[str] = Field(description="What was left since another process reads it, and who.")
+    locked: list[str] = Field(description="What the bucket does not let go (Object Lock).")
+    versions: str | None = Field(
+        default=None,
+        description="Where a delete only adds a marker: what ends what is left; null: it is gone.",
+    )
+
+
+class PruneResult(_Document):
+    """What a prune job results in."""
+
+    schema_name: Literal["mdr.prune"] = Field(default="mdr.prune", alias="schema")
+    dry_run: bool = Field(description="Whether it was only looked at.")
+    snapshots: list[PrunedSnapshot] = Field(description="Every snapshot of the stores.")
+    segments: list[PrunedSegments] = Field(description="All segments of the stores, brought together.")
+    holds: list[HoldDocument] = Field(description="The holds that stand.")
+    unread: list[str] = Field(description="What could not be asked; nothing goes for that.")
+    removed: list[RemovedFromStore] = Field(description="A row a store; empty with `--dry-run`.")
+
+
+class PruneDocument(PruneResult):
+    """``mdr snapshots prune``. Exit code 5: something stays since another process reads it."""
+
+    job: str | None = Field(default=None, description="The job's id; null with `--dry-run`.")
+
+
+class LifecycleStore(_Document):
+    """The lifecycle rules of one store's bucket, in words."""
+
+    store: str
+    where: str = Field(description="Bucket, prefix and endpoint.")
+    versioned: bool = Field(description="Whether a delete leaves older versions behind.")
+    rules: list[str] = Field(description="The rules that the bucket has.")
+    wanted: list[str] = Field(description="The rules that it should have.")
+    right: bool = Field(description="Whether the two are the same.")
+    written: bool = Field(description="Whether rules were written just now.")
+    problems: list[str] = Field(description="What is wrong with the rules that it has, and the fix.")
+
+
+class LifecycleDocument(_Document):
+    """``mdr store lifecycle``. Exit code 5 with `--apply`: a problem is left that a person must solve."""
+
+    schema_name: Literal["mdr.lifecycle"] = Field(default="mdr.lifecycle", alias="schema")
+    stores: list[LifecycleStore] = Field(description="A row a bucket.")
+
+
+class CopyResult(_Document):
+    """What a copy job results in."""
+
+    schema_name: Literal["mdr.copy"] = Field(default="mdr.copy", alias="schema")
+    snapshot: str
+    source: str = Field(description="The store that it was read from; the target itself where it was there.")
+    target: str = Field(description="The store that has it now.")
+    copied_bytes: int = Field(description="0 where it was there already.")
+    stored_bytes: int = Field(description="Size of the snapshot as stored.")
+    seconds: float = Field(description="How long it took.")
+
+
+class CopyDocument(CopyResult):
+    """``mdr snapshots copy``."""
 
     job: str
 
@@ -284,6 +430,41 @@ class Conflict(_Document):
     text: str
 
 
+class Logins(_Document):
+    """What a restore did with users and roles."""
+
+    users: list[str] = Field(description="Ids of the users that were added.")
+    roles: list[str] = Field(description="Ids of the roles that were added.")
+    kept: list[str] = Field(description="Ids of those that were there, and stay as they were.")
+
+
+class Rejected(_Document):
+    """Documents that the server did not take; they are in `rejected.jsonl` in the job's folder."""
+
+    namespace: str = Field(description="Where they would have gone.")
+    documents: int = Field(description="How many.")
+
+
+class UnbuiltIndex(_Document):
+    """An index that the server refused."""
+
+    namespace: str = Field(description="The collection that is without it.")
+    index: str = Field(description="Its name.")
+    why: str = Field(description="What the server says.")
+
+
+class MergedCollection(_Document):
+    """What merge mode did in one collection."""
+
+    namespace: str
+    brought_back: int = Field(description="Documents that were not there, and are again.")
+    replaced: int = Field(description="Documents that are again as they were before the event.")
+    already: int = Field(description="Documents that were as before the event already.")
+    conflicts: int = Field(description="Documents that were left alone.")
+    made: bool = Field(description="Whether the collection was not there, and was made.")
+    uuid: str = Field(description="The collection's UUID.")
+
+
 class RestoreResult(_Document):
     """What a restore job results in."""
 
@@ -307,9 +488,31 @@ class RestoreResult(_Document):
     skipped_operations: int = Field(description="Operations of the skipped events.")
     conflicts: list[Conflict] = Field(description="At most 1000.")
     views: list[str] = Field(description="Views that were put in place.")
+    time_series: list[str] = Field(default=[], description="Time series that were put in place.")
+    logins: Logins | None = Field(default=None, description="Null: users and roles were not restored.")
+    engine: str = Field(default="builtin", description="What restored.")
+    tool_version: str | None = Field(default=None, description="Of mongorestore, where that restored.")
+    rejected: list[Rejected] = Field(default=[], description="With any of these the job is `partial`.")
+    unbuilt_indexes: list[UnbuiltIndex] = Field(default=[], description="With any of these, too.")
     conflict_count: int = Field(default=0, description="`conflicts` and `late_conflicts` together.")
+    merged: list[MergedCollection] = Field(default=[], description="Merge mode: a row a collection.")
+    conflicts_file: str | None = Field(
+        default=None, description="Merge mode: the file in the job's folder that has all conflicts."
+    )
     take_back: str | None = Field(default=None, description="The command that undoes it; null: none does.")
     settle: str | None = Field(default=None, description="The command that drops what is set aside.")
+
+
+class UnmergedCollection(_Document):
+    """What the undo of a merge did in one collection."""
+
+    namespace: str
+    removed: int = Field(description="Documents that the merge had brought back, and that are gone again.")
+    put_back: int = Field(description="Documents that are again as they were before the merge.")
+    already: int = Field(description="Documents that were so already.")
+    changed: int = Field(description="Documents that were written since the merge, and stay.")
+    refused: int = Field(description="Documents that the server does not take back.")
+    not_possible: str | None = Field(description="Why nothing was taken back here; null: it was.")
 
 
 class UndoResult(_Document):
@@ -323,6 +526,7 @@ class UndoResult(_Document):
         description="Operations on the restored collections since then; null: the oplog has rolled over."
     )
     set_aside: list[SetAside]
+    merged: list[UnmergedCollection] = Field(default=[], description="Of a merge: a row a collection.")
     hint: str = Field(description="Where those writes are.")
 
 

@@ -1,7 +1,8 @@
-"""A destructive operation found in the oplog."""
+"""A destructive operation, or a change of definitions, users and roles, found in the oplog."""
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Literal
 
@@ -9,7 +10,25 @@ from pydantic import BaseModel, ConfigDict
 
 from mongo_dr_console.model.position import Position
 
-EventKind = Literal["drop", "drop-database", "rename-over", "mass-delete", "mass-update"]
+EventKind = Literal[
+    "drop",
+    "drop-database",
+    "rename-over",
+    "mass-delete",
+    "mass-update",
+    "coll-mod",
+    "user-change",
+    "role-change",
+]
+LOGINS: frozenset[EventKind] = frozenset({"user-change", "role-change"})
+"""Changes of users and roles, which are merged and not replayed: nothing can be left out of them."""
+CHANGES: frozenset[EventKind] = LOGINS | {"coll-mod"}
+"""Events that destroy no document: worth finding, and no alarm."""
+
+
+def event_id(kind: str, namespace: str, first: Position) -> str:
+    """Eight hex digits of SHA-256: the same in every scan that finds the event."""
+    return hashlib.sha256(f"{kind}\0{namespace}\0{first}".encode()).hexdigest()[:8]
 
 
 class EventSelector(BaseModel):
@@ -33,7 +52,7 @@ class EventSelector(BaseModel):
 
     first: Position
     last: Position
-    op: Literal["c", "d", "u"]
+    op: Literal["c", "i", "d", "u"]
     namespaces: tuple[str, ...]
     session: str | None = None
     fields: tuple[str, ...] = ()
@@ -52,6 +71,7 @@ class Event(BaseModel):
         before: The newest entry before it: ``--through`` it and ``--before`` the event's position mean
             the same state.
         detail: More in words; may be empty.
+        share: Which part of the collection that was, from 0 to 1; None where that is not known.
         selector: What tells its operations from others'.
     """
 
@@ -67,4 +87,5 @@ class Event(BaseModel):
     documents: int | None
     before: Position | None
     detail: str = ""
+    share: float | None = None
     selector: EventSelector

@@ -11,21 +11,14 @@ transaction holds a mass of them.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mongo_dr_console.model.event import Event, EventKind, EventSelector
-from mongo_dr_console.model.namespace import (
-    Namespace,
-    Patterns,
-    is_restorable,
-    is_set_aside,
-    is_staging,
-    is_system_database,
-)
+from mongo_dr_console.model.event import Event, EventKind, EventSelector, event_id
+from mongo_dr_console.model.eventchanges import is_of_users, login_change, modification, modified, shown
+from mongo_dr_console.model.namespace import Namespace, Patterns, is_of_logins, is_system_database
 from mongo_dr_console.model.oplogentry import COMMAND, Operation
 from mongo_dr_console.model.position import Position
 
@@ -44,9 +37,7 @@ DROP_GAP_SECONDS = 2
 DROP_WAIT_SECONDS = 60
 """How long ``dropDatabase`` may wait, after its drops, for a majority to have them."""
 
-_BUCKETS = "system.buckets."
 _VIEWS = "system.views"
-_DESTRUCTIVE = ("drop", "dropDatabase", "renameCollection")
 _IN_TRANSACTION = "@"
 _MOST_KEPT = 10_000
 _SWEEP = 20_000
@@ -56,12 +47,17 @@ def selects(selector: EventSelector, operation: Operation) -> bool:
     """Whether an operation is one of the event's own: what ``--skip`` leaves out."""
     if operation.op != selector.op or not selector.first <= operation.position <= selector.last:
         return False
+    if operation.command == "collMod":
+        return selector.first == selector.last and str(modified(operation)) in selector.namespaces
     if operation.op == "c":
         return bool(_subjects(operation) & set(selector.namespaces))
     if operation.namespace not in selector.namespaces or operation.session != selector.session:
         return False
-    return operation.op == "d" or _contains(
-        frozenset(selector.fields), frozenset(changed_fields(operation.document))
+    # Of users and roles a position says it all.
+    return (
+        operation.op in "di"
+        or operation.database == "admin"
+        or _contains(frozenset(selector.fields), frozenset(changed_fields(operation.document)))
     )
 
 
@@ -86,11 +82,6 @@ def counts_as_mass(operation: Operation) -> bool:
     return operation.session is None or operation.transaction
 
 
-def event_id(kind: EventKind, namespace: str, first: Position) -> str:
-    """Eight hex digits of SHA-256: the same in every scan that finds the event."""
-    return hashlib.sha256(f"{kind}\0{namespace}\0{first}".encode()).hexdigest()[:8]
-
-
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which events are wanted.
@@ -106,10 +97,15 @@ class Filter:
     minimum: int = DEFAULT_MINIMUM
 
     def wants(self, event: Event) -> bool:
-        touched = [Namespace.parse(event.namespace)] if "." in event.namespace else _dropped_with(event)
-        if self.ignored and all(Patterns(self.ignored).match(n) for n in touched):
+        hit = touched(event)
+        if self.ignored and all(Patterns(self.ignored).match(n) for n in hit):
             return False
-        return not self.patterns or any(Patterns(self.patterns).match(n) for n in touched)
+        return not self.patterns or any(Patterns(self.patterns).match(n) for n in hit)
+
+
+def touched(event: Event) -> list[Namespace]:
+    """What an event destroyed or changed; of a database without collections ``db.*``."""
+    return [Namespace.parse(event.namespace)] if "." in event.namespace else _dropped_with(event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +212,9 @@ class EventScan:
         if operation.op == "c":
             yield from self._command(operation)
             return
+        if is_of_logins(Namespace(operation.database, operation.collection)):
+            yield login_change(operation)
+            return
         yield from self._flush_drops(operation.database)
         if operation.op == "d" or (operation.op == "u" and counts_as_mass(operation)):
             fields = frozenset(changed_fields(operation.document)) if operation.op == "u" else NO_FIELDS
@@ -264,6 +263,10 @@ class EventScan:
             yield from _rename_over(operation)
         elif name in ("create", "importCollection"):
             yield from self._flush_drops(database)
+        elif name == "collMod":
+            yield from self._flush_drops(database)
+            if is_of_users(database, modified(operation).collection):
+                yield modification(operation)
 
     def _drop(self, operation: Operation) -> Iterator[Event]:
         drops = self._drops.setdefault(operation.database, [])
@@ -277,12 +280,12 @@ class EventScan:
 
     def _flush_drops(self, database: str) -> Iterator[Event]:
         for drop in self._drops.pop(database, ()):
-            if _is_of_users(database, drop.namespace.collection) and not _is_temporary(
+            if is_of_users(database, drop.namespace.collection) and not _is_temporary(
                 drop.namespace.collection
             ):
                 yield _command_event(
                     "drop",
-                    str(_shown(drop.namespace)),
+                    str(shown(drop.namespace)),
                     [drop.position],
                     drop.documents,
                     namespaces=(str(drop.namespace),),
@@ -294,7 +297,7 @@ class EventScan:
             yield from self._flush_drops(operation.database)
         drops = self._drops.pop(operation.database, [])
         namespaces = tuple(str(d.namespace) for d in drops)
-        counted = [d.documents for d in drops if _is_of_users(operation.database, d.namespace.collection)]
+        counted = [d.documents for d in drops if is_of_users(operation.database, d.namespace.collection)]
         known = [c for c in counted if c is not None]
         collections = len(counted)
         yield _command_event(
@@ -319,7 +322,7 @@ class EventScan:
         writer = self._writers.get(key)
         if writer is None:
             database, _, collection = write.namespace.partition(".")
-            if not _is_of_users(database, collection):
+            if not is_of_users(database, collection):
                 return
             writer = self._writers[key] = _Writer(key, settled=time)
         elif time - writer.settled > GAP_SECONDS / 4:
@@ -502,7 +505,7 @@ def _rename_over(operation: Operation) -> Iterator[Event]:
         return
     source = Namespace.parse(str(operation.document["renameCollection"]))
     target = Namespace.parse(str(operation.document["to"]))
-    if not all(_is_of_users(n.database, n.collection) for n in (source, target)):
+    if not all(is_of_users(n.database, n.collection) for n in (source, target)):
         return
     how = (
         "$out of an aggregation"
@@ -536,13 +539,6 @@ def _subjects(operation: Operation) -> set[str]:
     return set()
 
 
-def _is_of_users(database: str, collection: str) -> bool:
-    """Whether what happens to it can be somebody's mistake: not the server's own, not ours."""
-    if is_staging(collection) or is_set_aside(collection) or is_system_database(database):
-        return False
-    return collection.startswith(_BUCKETS) or is_restorable(Namespace(database, collection))
-
-
 def _is_temporary(collection: str) -> bool:
     return collection.startswith("tmp.agg_out.") or (
         collection.startswith("tmp") and collection.endswith((".renameCollection", ".rename"))
@@ -552,15 +548,8 @@ def _is_temporary(collection: str) -> bool:
 def _dropped_with(event: Event) -> list[Namespace]:
     """The collections of a dropped database; one that stands for all where it had none."""
     dropped = [Namespace.parse(n) for n in event.selector.namespaces]
-    users = [_shown(n) for n in dropped if n.collection != COMMAND and _is_of_users(n.database, n.collection)]
+    users = [shown(n) for n in dropped if n.collection != COMMAND and is_of_users(n.database, n.collection)]
     return users or [Namespace(event.namespace, "*")]
-
-
-def _shown(namespace: Namespace) -> Namespace:
-    """A time series under the name that people know it by."""
-    if namespace.collection.startswith(_BUCKETS):
-        return Namespace(namespace.database, namespace.collection.removeprefix(_BUCKETS))
-    return namespace
 
 
 def _diff_paths(diff: Mapping[str, Any], prefix: str) -> Iterator[str]:

@@ -12,7 +12,6 @@ _TRUNCATED = "%24"
 
 DATA_SUFFIX = ".bson"
 METADATA_SUFFIX = ".metadata.json"
-BUCKETS = "system.buckets."
 
 
 def escape(collection: str) -> str:

@@ -32,7 +32,8 @@ from mongo_dr_console.model.progress import (
 from mongo_dr_console.model.trouble import ExitCode
 
 END_STATES: tuple[JobState, ...] = ("done", "partial", "failed", "stopped")
-_KEPT_NOTES = 200
+KEPT_NOTES = 200
+"""How many notes a view of a job keeps, the newest; the journal has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +157,7 @@ class Replay:
                 if self._view.state == "running":
                     self._step(line.at, line.event)
             case Note(text=text, level=level):
-                self._notes = [*self._notes[1 - _KEPT_NOTES :], NoteView(line.at, text, level)]
+                self._notes = [*self._notes[1 - KEPT_NOTES :], NoteView(line.at, text, level)]
             case Checkpoint():
                 pass
             case JobStarted():

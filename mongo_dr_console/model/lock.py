@@ -15,8 +15,19 @@ DEAD_HERE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class LockInfo:
-    """What the lock document says. ``age_seconds`` is the heartbeat's age by the server's clock; ``boot``
-    tells one run of a host from the next (empty where the system does not say)."""
+    """What the lock document says.
+
+    Args:
+        owner: ``user@host`` of whoever started the job.
+        host, pid: Where its process runs.
+        boot: Tells one run of that host from the next; empty where the system does not say.
+        fencing: Rises with every lock taken.
+        step: What it is at; empty: nothing yet.
+        percent: Of that step.
+        started: When the lock was taken.
+        heartbeat: Its last sign of life.
+        age_seconds: How old that was, by the server's clock.
+    """
 
     job: str
     kind: str

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.identity import Identity
+from mongo_dr_console.model.namespace import Patterns
 from mongo_dr_console.model.position import Bound, Limit, Position
 
 Mode = Literal["swap", "in-place", "beside", "merge"]
@@ -73,7 +74,9 @@ class PlannedNamespace(_Part):
         bytes: An estimate.
         effect: For people: what happens to the target.
         live_uuid: Of the collection that has the target's name now, None if there is none.
+        uuid: That the restored collection gets, as the original one had it; None: a new one.
         live_documents: How many documents that one has.
+        conflicts: Merge mode: documents that were written since, at most; None where they were not counted.
     """
 
     source: str = Field(serialization_alias="from", validation_alias="from")
@@ -85,6 +88,8 @@ class PlannedNamespace(_Part):
     effect: str
     live_uuid: str | None = None
     live_documents: int | None = None
+    uuid: str | None = None
+    conflicts: int | None = None
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
@@ -117,6 +122,15 @@ class Intent(_Part):
         namespaces: Patterns that were asked for; none: all.
         renames: ``FROM=TO``, as given.
         to_profile: The profile of the deployment to restore into, None for the same.
+        users: Whether users and roles are restored too; None: only where everything is restored into a
+            deployment that is empty.
+        engine: What restores; None: what the profile says.
+        exclude: Patterns of what is left as it is, before all others.
+        users_of: The databases whose users and roles are restored; none: of all.
+        preserve_uuids: Collections get the UUIDs that they had, where that is possible.
+        stop_on_error: The first document or index that the server refuses ends the restore.
+        keep_order: Documents are loaded one after another, in the order of the snapshot.
+        branch: Another history to restore, by its name in coverage; None: the deployment's own.
     """
 
     snapshot: str | None = None
@@ -128,6 +142,14 @@ class Intent(_Part):
     renames: tuple[str, ...] = ()
     to_profile: str | None = None
     mode: Mode = "swap"
+    users: bool | None = None
+    engine: Literal["builtin", "mongo_tools"] | None = None
+    exclude: tuple[str, ...] = ()
+    users_of: tuple[str, ...] = ()
+    preserve_uuids: bool = False
+    stop_on_error: bool = False
+    keep_order: bool = False
+    branch: str | None = None
 
 
 class Plan(_Part):
@@ -146,6 +168,7 @@ class Plan(_Part):
         tracked: Other namespaces whose operations must be followed, since they are renamed into the
             scope.
         kept: Live collections that the restore does not have and does not touch.
+        users: Whether users and roles are restored too.
         operations: Oplog entries to go through.
         later_writes: Writes after the limit that the result will not have.
         lost_seconds: How far back the result goes.
@@ -173,6 +196,7 @@ class Plan(_Part):
     scope: list[str]
     tracked: list[str]
     kept: list[str]
+    users: bool = False
     operations: int
     later_writes: int
     lost_seconds: float | None
@@ -186,12 +210,20 @@ class Plan(_Part):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
     @property
+    def patterns(self) -> Patterns:
+        """What is chosen: the scope without what is excluded."""
+        return Patterns(tuple(self.scope), self.intent.exclude)
+
+    @property
     def destroys(self) -> bool:
         """Whether anything that is live now is replaced or dropped; only then a confirmation is typed."""
         return self.confirm != ""
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json", by_alias=True)
+
+
+_RARE = {"exclude", "users_of", "preserve_uuids", "stop_on_error", "keep_order"}
 
 
 def plan_hash(
@@ -202,17 +234,30 @@ def plan_hash(
     skipped: list[str],
     namespaces: list[PlannedNamespace],
     intent: Intent,
+    users: bool = False,
 ) -> str:
     """SHA-256 over what must not change between reading and doing: identity, the base's checksums, limit,
     skipped events, namespaces with UUIDs, modes and options; not counts or estimates."""
-    facts = {
+    facts: dict[str, Any] = {
         "identity": identity.model_dump(mode="json"),
-        "base": [base.store, base.name, base.checksum],
+        # In whichever store: copies with one checksum are one base.
+        "base": [base.name, base.checksum],
         "limit": limit.model_dump(mode="json"),
         "skipped": sorted(skipped),
         "namespaces": sorted([n.source, n.target, n.mode, n.kind, n.live_uuid or ""] for n in namespaces),
         "options": intent.model_dump(mode="json", include={"to_profile", "mode", "renames"}),
     }
+    # Those that were not asked for are left out, so that a plan without them keeps its hash.
+    rare = intent.model_dump(mode="json", include=_RARE, exclude_defaults=True)
+    if rare:
+        facts["rare"] = rare
+        facts["uuids"] = sorted([n.target, n.uuid] for n in namespaces if n.uuid)
+    if intent.engine not in (None, "builtin"):
+        facts["engine"] = intent.engine
+    if intent.branch is not None:
+        facts["branch"] = intent.branch
+    if users:
+        facts["users"] = True
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

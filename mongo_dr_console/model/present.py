@@ -7,67 +7,61 @@ Every value comes with its age; a level is a glyph and a word, never colour alon
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import Coverage
+from mongo_dr_console.model.happenings import Happening
 from mongo_dr_console.model.jobfacts import RUNNING, JobFacts
 from mongo_dr_console.model.oplogfacts import OplogFacts
+from mongo_dr_console.model.panel import Panel, Row, age_in_words, make_panel
+from mongo_dr_console.model.presentevents import present_events
 from mongo_dr_console.model.reading import Reading
-from mongo_dr_console.model.readings import Limits, Readings, live_coverage, rto_now
+from mongo_dr_console.model.readings import Limits, Readings, all_jobs, live_coverage, rto_now
 from mongo_dr_console.model.setstatus import ARBITER, PRIMARY, SECONDARY, Member, SetStatus
-from mongo_dr_console.model.verdict import Fact, Level, Verdict, grade, grade_least, worst
-from mongo_dr_console.model.words import UNKNOWN, clock, duration, moment, ratio, size
+from mongo_dr_console.model.verdict import Level, Verdict, grade, grade_least, worst
+from mongo_dr_console.model.words import UNKNOWN, duration, moment, ratio, size
 
-_SNAPSHOTS_SHOWN = 5
-_JOBS_SHOWN = 5
+__all__ = [
+    "Panel",
+    "Row",
+    "numbers_line",
+    "present",
+    "present_backups",
+    "present_coverage",
+    "present_events",
+    "present_jobs",
+    "present_oplog",
+    "present_set",
+]
+
+_SHOWN = 5
+"""Snapshots and jobs that are shown where nothing else is said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line: a level and cells; a row without a level is plain."""
-
-    cells: tuple[str, ...]
-    level: Level | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One source's rows.
+def present(
+    readings: Readings,
+    verdict: Verdict,
+    limits: Limits,
+    now: datetime,
+    happenings: Iterable[Happening] = (),
+    *,
+    most: int = _SHOWN,
+) -> tuple[Panel, ...]:
+    """All panels, in the order in which they are looked at.
 
     Args:
-        title: What it is about.
-        level: The worst of its facts.
-        age: How old its value is, in words; ``?`` where there is none.
-        stale: Whether the value is not of now: its source failed since.
-        header: Names of the columns; empty where rows are sentences.
-        rows: Lines of the table.
-        notes: Sentences below it.
-        trouble: Why the source does not answer, which attempt, and when the next one is; empty if it does.
+        happenings: What was observed so far, for the events.
+        most: How many snapshots and jobs at most, the newest first.
     """
-
-    source: str
-    title: str
-    level: Level
-    age: str
-    stale: bool
-    header: tuple[str, ...] = ()
-    rows: tuple[Row, ...] = ()
-    notes: tuple[Row, ...] = ()
-    trouble: str = ""
-
-
-def present(readings: Readings, verdict: Verdict, limits: Limits, now: datetime) -> tuple[Panel, ...]:
-    """All panels, in the order in which they are looked at."""
     return (
         present_set(readings.set, verdict, limits, now),
         present_oplog(readings.oplog, verdict, now),
-        present_backups(readings.backups, verdict, limits, now),
+        present_backups(readings.backups, verdict, limits, now, most),
         present_coverage(readings, verdict, limits, now),
-        present_jobs(readings.jobs, verdict, now),
+        present_events(readings, happenings, verdict, now),
+        present_jobs(readings, verdict, now, most),
     )
 
 
@@ -87,7 +81,7 @@ def numbers_line(readings: Readings, limits: Limits, now: datetime) -> Row:
         f"RPO undo {duration(undo)}",
         f"RTO now {'' if rto is None else '~'}{duration(rto.seconds if rto else None)}{around}"
         f" (target {duration(limits.rto)})",
-        f"age {_age(readings.coverage, now)}",
+        f"age {age_in_words(readings.coverage, now)}",
     )
     return Row(cells, worst(levels))
 
@@ -102,7 +96,7 @@ def present_set(reading: Reading[SetStatus] | None, verdict: Verdict, limits: Li
         notes = (Row((_set_note(status, now),)), *(Row((status.partial,)) for _ in [0] if status.partial))
     title = "Replica set" + (f" {status.set_name}" if status else "")
     header = ("MEMBER", "STATE", "LAG", "PING", "VOTES", "SYNCS FROM", "HEARD")
-    return _panel("set", title, reading, verdict, now, header, rows, notes)
+    return make_panel("set", title, reading, verdict, now, header, rows, notes)
 
 
 def _member_row(member: Member, limits: Limits, stale: bool) -> Row:
@@ -119,6 +113,7 @@ def _member_row(member: Member, limits: Limits, stale: bool) -> Row:
             "-" if member.heartbeat_age_seconds is None else duration(member.heartbeat_age_seconds),
         ),
         Level.UNKNOWN if stale else _member_level(member, limits),
+        key=f"member:{member.name}",
     )
 
 
@@ -162,7 +157,7 @@ def present_oplog(reading: Reading[OplogFacts] | None, verdict: Verdict, now: da
             Row((m.name, f"lag {duration(m.lag_seconds)}, {_headroom(m.headroom_seconds)}"))
             for m in facts.members
         ]
-    return _panel("oplog", "Oplog", reading, verdict, now, (), tuple(rows))
+    return make_panel("oplog", "Oplog", reading, verdict, now, (), tuple(rows))
 
 
 def _headroom(seconds: float | None) -> str:
@@ -178,24 +173,28 @@ def _hourly(rate: float | None) -> float | None:
 
 
 def present_backups(
-    reading: Reading[BackupFacts] | None, verdict: Verdict, limits: Limits, now: datetime
+    reading: Reading[BackupFacts] | None,
+    verdict: Verdict,
+    limits: Limits,
+    now: datetime,
+    most: int = _SHOWN,
 ) -> Panel:
     facts = None if reading is None else reading.value
     header = ("SNAPSHOT", "STORE", "AGE", "SIZE", "DOCUMENTS", "VERIFIED", "RESTORE-TESTED")
     if facts is None:
-        return _panel("backups", "Backups", reading, verdict, now, header)
+        return make_panel("backups", "Backups", reading, verdict, now, header)
     found = sorted(
         ((store, s) for store in facts.stores for s in store.snapshots),
         key=lambda pair: (pair[1].taken_at, pair[1].name),
         reverse=True,
     )
-    rows = tuple(_snapshot_row(store, s, limits, now) for store, s in found[:_SNAPSHOTS_SHOWN])
+    rows = tuple(_snapshot_row(store, s, limits, now) for store, s in found[:most])
     notes = [Row((_store_note(s, now),), Level.CRITICAL if s.error else None) for s in facts.stores]
-    if len(found) > _SNAPSHOTS_SHOWN:
-        notes.append(Row((f"{len(found) - _SNAPSHOTS_SHOWN} older ones: mdr snapshots list",)))
+    if len(found) > most:
+        notes.append(Row((f"{len(found) - most} older ones: mdr snapshots list",)))
     if facts.size_delta is not None:
         notes.append(Row((f"the newest differs in size by {ratio(facts.size_delta)} from the one before",)))
-    return _panel("backups", "Backups", reading, verdict, now, header, rows, tuple(notes))
+    return make_panel("backups", "Backups", reading, verdict, now, header, rows, tuple(notes))
 
 
 def _snapshot_row(store: StoreFacts, entry: SnapshotEntry, limits: Limits, now: datetime) -> Row:
@@ -209,13 +208,14 @@ def _snapshot_row(store: StoreFacts, entry: SnapshotEntry, limits: Limits, now: 
         "-" if check is None else f"level {check.level} {'ok' if check.good else 'BAD'}",
         "-" if entry.restore_tested_at is None else moment(entry.restore_tested_at),
     )
+    key = f"snapshot:{entry.name}@{entry.store}"
     if entry.problem is not None:
-        return Row((*cells[:5], "UNREADABLE", cells[6]), Level.CRITICAL)
+        return Row((*cells[:5], "UNREADABLE", cells[6]), Level.CRITICAL, key)
     if store.error is not None:
-        return Row(cells, Level.UNKNOWN)
+        return Row(cells, Level.UNKNOWN, key)
     if check is not None and not check.good:
-        return Row(cells, Level.CRITICAL)
-    return Row(cells, Level.FINE)
+        return Row(cells, Level.CRITICAL, key)
+    return Row(cells, Level.FINE, key)
 
 
 def _store_note(store: StoreFacts, now: datetime) -> str:
@@ -243,12 +243,36 @@ def present_coverage(readings: Readings, verdict: Verdict, limits: Limits, now: 
             notes.append(Row((margin,), _margin_level(coverage, limits)))
         if coverage.live_error is not None:
             notes.append(Row((f"live oplog: {coverage.live_error.message}",), Level.UNKNOWN))
+        notes += [Row((f"{u.source}: {u.error.message}",), Level.WARNING) for u in coverage.unread]
+        notes += _stream_rows(readings, limits, now)
         if coverage.scoped:
             some = ", ".join(coverage.scoped)
             notes.append(Row((f"of a few databases only, not counted: {some}",)))
     header = ("", "FROM", "TO", "LONG", "BY")
     title = "Coverage (both ends included, UTC)"
-    return _panel("coverage", title, readings.coverage, verdict, now, header, tuple(rows), tuple(notes))
+    return make_panel("coverage", title, readings.coverage, verdict, now, header, tuple(rows), tuple(notes))
+
+
+def _stream_rows(readings: Readings, limits: Limits, now: datetime) -> list[Row]:
+    """How far each sink of this host's agent is."""
+    facts = None if readings.stream is None else readings.stream.value
+    if facts is None:
+        return []
+    if facts.stale(now):
+        ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
+        return [Row((f"stream: the agent on {facts.host} is gone since {ago}",), Level.WARNING)]
+    rows = []
+    for sink in facts.sinks:
+        lag = sink.lag_seconds(facts.committed)
+        level = Level.UNKNOWN if lag is None else grade(lag, limits.oplog_lag)
+        text = f"stream {sink.name}: {sink.state}, {'?' if lag is None else duration(lag)} behind"
+        if sink.canary is not None:
+            text += f", canary p50 {sink.canary.p50:g} s, p99 {sink.canary.p99:g} s"
+        if sink.trouble is not None:
+            level = worst((level, Level.WARNING))
+            text += f": {sink.trouble.message}"
+        rows.append(Row((text,), level))
+    return rows
 
 
 def _coverage_rows(coverage: Coverage, now: datetime) -> list[Row]:
@@ -308,57 +332,29 @@ def _margin_level(coverage: Coverage, limits: Limits) -> Level:
     return grade_least(coverage.margin_seconds, limits.margin)
 
 
-def present_jobs(reading: Reading[tuple[JobFacts, ...]] | None, verdict: Verdict, now: datetime) -> Panel:
-    jobs = () if reading is None or reading.value is None else reading.value
-    newest = sorted(jobs, key=lambda j: (j.started_at is not None, j.started_at, j.job), reverse=True)
-    rows = tuple(_job_row(job, now) for job in newest[:_JOBS_SHOWN])
-    notes = () if rows else (Row(("none on this host",)),)
+def present_jobs(readings: Readings, verdict: Verdict, now: datetime, most: int = _SHOWN) -> Panel:
+    """This host's jobs, and that of another host which writes to the deployment."""
+    newest = sorted(
+        all_jobs(readings), key=lambda j: (j.started_at is not None, j.started_at, j.job), reverse=True
+    )
+    # What runs is never among those that are left out.
+    shown = sorted(newest, key=lambda j: j.state != RUNNING)[:most]
+    rows = tuple(_job_row(job, now) for job in shown)
+    notes = [] if rows else [Row(("none on this host",))]
+    lock = readings.lock
+    if lock is not None and lock.error is not None:
+        notes.append(Row((f"jobs of other hosts are not known: {lock.error.message}",), Level.UNKNOWN))
     header = ("JOB", "KIND", "STATE", "STEP", "STARTED", "BY")
-    return _panel("jobs", "Jobs", reading, verdict, now, header if rows else (), rows, notes)
+    return make_panel("jobs", "Jobs", readings.jobs, verdict, now, header if rows else (), rows, tuple(notes))
 
 
 def _job_row(job: JobFacts, now: datetime) -> Row:
     percent = "" if job.percent is None else f" {job.percent:.0f}%"
     level = {"done": Level.FINE, RUNNING: Level.FINE, "stopped": Level.WARNING, "partial": Level.WARNING}
     started = UNKNOWN if job.started_at is None else f"{duration((now - job.started_at).total_seconds())} ago"
-    cells = (job.job, job.kind, job.state, f"{job.step}{percent}" or "-", started, job.owner)
-    return Row(cells, level.get(job.state, Level.CRITICAL))
-
-
-def _panel(
-    source: str,
-    title: str,
-    reading: Reading[Any] | None,
-    verdict: Verdict,
-    now: datetime,
-    header: tuple[str, ...] = (),
-    rows: tuple[Row, ...] = (),
-    notes: tuple[Row, ...] = (),
-) -> Panel:
-    facts: Iterable[Fact] = (f for f in verdict.facts if f.source == source)
-    level = worst(f.level for f in facts)
-    if reading is None or (reading.stale and level is Level.FINE):
-        level = Level.UNKNOWN
-    stale = reading is not None and reading.stale
-    return Panel(source, title, level, _age(reading, now), stale, header, rows, notes, _trouble(reading, now))
-
-
-def _age(reading: Reading[Any] | None, now: datetime) -> str:
-    age = None if reading is None else reading.age(now)
-    return UNKNOWN if age is None else duration(round(max(0.0, age.total_seconds())))
-
-
-def _trouble(reading: Reading[Any] | None, now: datetime) -> str:
-    if reading is None:
-        return "has not answered yet"
-    if reading.error is None:
-        return ""
-    parts = [reading.error.message.rstrip("."), f"attempt {reading.attempt}"]
-    if reading.next_try is not None and reading.next_try > now:
-        parts.append(f"next try {clock(reading.next_try)}")
-    if reading.taken_at is not None:
-        parts.append(f"last value of {clock(reading.taken_at)}")
-    return ", ".join(parts)
+    by = job.owner if job.here or job.owner.endswith(f"@{job.host}") else f"{job.owner} on {job.host}"
+    cells = (job.job, job.kind, job.state, f"{job.step}{percent}" or "-", started, by)
+    return Row(cells, level.get(job.state, Level.CRITICAL), key=f"job:{job.job}")
 
 
 def _over(value: float, target: float) -> Level:

@@ -22,6 +22,7 @@ RAW: CodecOptions[RawBSONDocument] = CodecOptions(
 )
 
 _LENGTH = struct.Struct("<i")
+_LARGE = 1024 * 1024
 
 
 class TornDocument(ValueError):
@@ -35,6 +36,20 @@ class TornDocument(ValueError):
 def entry_hash(raw: bytes) -> str:
     """The hash of the chain: SHA-256 of an entry's raw BSON, the same on all members (server-rules 14)."""
     return hashlib.sha256(raw).hexdigest()
+
+
+def length_at(buffer: bytes | bytearray, at: int) -> int | None:
+    """The length of the document that begins there; None where the buffer does not hold all of it.
+
+    Raises:
+        TornDocument: A length that cannot be.
+    """
+    if len(buffer) - at < _LENGTH.size:
+        return None
+    (length,) = _LENGTH.unpack_from(buffer, at)
+    if not MIN_DOCUMENT <= length <= MAX_DOCUMENT:
+        raise TornDocument(at, f"a length of {length} bytes")
+    return int(length) if at + length <= len(buffer) else None
 
 
 def split(buffer: bytes | memoryview, offset: int = 0) -> Iterator[bytes]:
@@ -66,14 +81,95 @@ def documents(chunks: Iterable[bytes]) -> Iterator[bytes]:
     Raises:
         TornDocument: The stream ends within a document, or has bytes that are none.
     """
+    consumed = 0
+    for whole in whole_chunks(chunks):
+        yield from split(whole, consumed)
+        consumed += len(whole)
+
+
+def whole_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """A stream that was cut into chunks anywhere, cut between documents. A large one that goes over several
+    chunks comes alone, put together once; nothing that was yielded is held on to.
+
+    Raises:
+        TornDocument: The stream ends within a document, or has bytes that are none.
+    """
+    held: list[bytes] = []
+    size = consumed = 0
+    for chunk in chunks:
+        rest = chunk
+        del chunk
+        if held:
+            held.append(rest)
+            size += len(rest)
+            if size < 4 or size < (wanted := _first_length(held, consumed)):
+                continue
+            over = size - wanted if wanted > _LARGE else 0
+            if over:
+                held[-1], rest = rest[:-over], rest[-over:]
+            else:
+                rest = b""
+            joined = b"".join(held)
+            held.clear()
+            if wanted > _LARGE:
+                consumed += wanted
+                yield joined
+            else:
+                rest = joined
+            del joined
+        whole = whole_prefix(rest, consumed)
+        if whole:
+            part, rest = rest[:whole], rest[whole:]
+            consumed += whole
+            yield part
+            del part
+        size = len(rest)
+        if rest:
+            held.append(rest)
+        del rest
+    if size:
+        raise TornDocument(consumed, f"the stream ends after {size} bytes of a document")
+
+
+def _first_length(held: list[bytes], offset: int) -> int:
+    head = held[0] if len(held[0]) >= 4 else b"".join(held)
+    (length,) = _LENGTH.unpack_from(head, 0)
+    if not MIN_DOCUMENT <= length <= MAX_DOCUMENT:
+        raise TornDocument(offset, f"a length of {length} bytes")
+    return int(length)
+
+
+def batches(chunks: Iterable[bytes], most: int, size: int) -> Iterator[tuple[bytes, int]]:
+    """The documents of a stream that was cut into chunks anywhere, in batches back to back; yields
+    (bytes, documents). Each has ``most`` documents and ``size`` bytes at the most, or is one larger document.
+
+    Raises:
+        TornDocument: The stream ends within a document, or has bytes that are none.
+    """
     rest = b""
     consumed = 0
     for chunk in chunks:
         buffer = rest + chunk if rest else chunk
-        whole = whole_prefix(buffer, consumed)
-        yield from split(memoryview(buffer)[:whole], consumed)
-        rest = buffer[whole:]
-        consumed += whole
+        at = begin = found = 0
+        while at + 4 <= len(buffer):
+            (length,) = _LENGTH.unpack_from(buffer, at)
+            after = at + length
+            if not MIN_DOCUMENT <= length <= MAX_DOCUMENT:
+                raise TornDocument(consumed + at, f"a length of {length} bytes")
+            if after > len(buffer):
+                break
+            if buffer[after - 1]:
+                raise TornDocument(consumed + at, "the closing zero byte is missing")
+            if found == most or (found and after - begin > size):
+                yield buffer[begin:at], found
+                begin, found = at, 0
+            at, found = after, found + 1
+        if found:
+            yield buffer[begin:at], found
+        rest = buffer[at:]
+        consumed += at
+        # Not to be held on to while the next one is made.
+        del buffer, chunk
     if rest:
         raise TornDocument(consumed, f"the stream ends after {len(rest)} bytes of a document")
 
@@ -95,7 +191,7 @@ def whole_prefix(buffer: bytes, offset: int = 0) -> int:
     return at
 
 
-def count(buffer: bytes) -> int:
+def count(buffer: bytes | memoryview) -> int:
     """How many documents lie in a buffer of whole documents."""
     at, size, found = 0, len(buffer), 0
     while at < size:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts, backup_facts
 from mongo_dr_console.model.coverage import Coverage, at
 from mongo_dr_console.model.estimate import Estimate, Measured, Work, estimate, operations_between
+from mongo_dr_console.model.event import CHANGES, Event
+from mongo_dr_console.model.eventfacts import EventFacts, Restored, unanswered
 from mongo_dr_console.model.identity import Identity
-from mongo_dr_console.model.jobfacts import JobFacts
+from mongo_dr_console.model.jobfacts import JobFacts, of_lock
+from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.oplogfacts import OplogFacts
 from mongo_dr_console.model.reading import Reading, SourceError
 from mongo_dr_console.model.setstatus import SetStatus
+from mongo_dr_console.model.streamfacts import KeptTopic, StreamFacts
 
 SET = "set"
 OPLOG = "oplog"
 BACKUPS = "backups"
 COVERAGE = "coverage"
+EVENTS = "events"
 JOBS = "jobs"
+LOCK = "lock"
+STREAM = "stream"
+KAFKA = "kafka"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """The newest reading of each source; None where a source has neither answered nor failed yet."""
+    """The newest reading of each source; None where a source has neither answered nor failed yet.
+
+    A reading of ``lock`` whose value is None and that has no error says: nobody writes to the deployment; one
+    of ``stream``: no agent of this host streams it. ``kafka`` is None where the profile has no topic.
+    """
 
     profile: str
     environment: str
@@ -58,7 +70,28 @@ class Readings:
     oplog: Reading[OplogFacts] | None = None
     stores: Mapping[str, Reading[StoreFacts]] = field(default_factory=dict)
     coverage: Reading[Coverage] | None = None
+    events: Reading[EventFacts] | None = None
     jobs: Reading[tuple[JobFacts, ...]] | None = None
+    lock: Reading[LockInfo | None] | None = None
+    stream: Reading[StreamFacts | None] | None = None
+    kafka: Reading[KeptTopic] | None = None
+
+    @property
+    def identity(self) -> Identity | None:
+        """The deployment's, where the live oplog told it."""
+        known = None if self.coverage is None else self.coverage.value
+        live = None if known is None else known.live
+        return None if live is None else live.identity
+
+    @property
+    def restores(self) -> tuple[Restored, ...]:
+        """The restores that are done and were not undone, from the ledgers and from this host's jobs."""
+        jobs = () if self.jobs is None or self.jobs.value is None else self.jobs.value
+        stores = [r.value for r in self.stores.values() if r.value is not None]
+        gone = {j.undone for j in jobs if j.undone} | {job for facts in stores for job in facts.undone}
+        found = {r.job: r for facts in stores for r in facts.restored}
+        found |= {j.job: j.restored for j in jobs if j.restored is not None}
+        return tuple(r for job, r in found.items() if job not in gone)
 
     @property
     def measured(self) -> tuple[Measured, ...]:
@@ -69,9 +102,7 @@ class Readings:
     @property
     def backups(self) -> Reading[BackupFacts] | None:
         """All stores as one reading: as old as its oldest part, in error where no store can be read."""
-        known = None if self.coverage is None else self.coverage.value
-        live = None if known is None else known.live
-        return combine(tuple(self.stores.values()), None if live is None else live.identity)
+        return combine(tuple(self.stores.values()), self.identity)
 
 
 def combine(
@@ -101,14 +132,7 @@ def _with_error(reading: Reading[StoreFacts]) -> StoreFacts:
     if reading.value is None:
         return StoreFacts(name, reading.origin, error=reading.error)
     known = reading.value
-    return StoreFacts(
-        known.name,
-        known.where,
-        known.snapshots,
-        reading.error or known.error,
-        reading.taken_at,
-        known.measured,
-    )
+    return replace(known, error=reading.error or known.error, taken_at=reading.taken_at)
 
 
 def _all_failed(failed: list[Reading[StoreFacts]]) -> SourceError:
@@ -132,6 +156,22 @@ def rto_now(readings: Readings) -> Estimate | None:
         after = float(oplog.newest.t - base.end.t)
         operations = operations_between(oplog.entries, oplog.window_seconds, after)
     return estimate(Work(base.documents, base.bytes, operations), readings.measured)
+
+
+def open_events(readings: Readings, now: datetime) -> tuple[Event, ...]:
+    """The destructive events of the last day that no restore has answered since, newest first."""
+    known = None if readings.events is None else readings.events.value
+    lost = () if known is None else (e for e in known.events if e.kind not in CHANGES)
+    return unanswered(lost, readings.restores, readings.identity, now)
+
+
+def all_jobs(readings: Readings) -> tuple[JobFacts, ...]:
+    """This host's jobs, and the one of another host that has the deployment's lock."""
+    jobs = () if readings.jobs is None or readings.jobs.value is None else readings.jobs.value
+    lock = None if readings.lock is None else readings.lock.value
+    if lock is None or any(j.job == lock.job for j in jobs):
+        return jobs
+    return (*jobs, of_lock(lock))
 
 
 def live_coverage(readings: Readings, now: datetime) -> Coverage | None:

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -19,6 +20,18 @@ MAX_REMEMBERED = 5_000_000
 recognised, and the report says so."""
 
 
+class LeavingOut(Protocol):
+    """What a replay asks of each operation."""
+
+    def skips(self, operation: Operation) -> bool:
+        """Whether it is left out."""
+        ...
+
+    def overlap(self, operation: Operation) -> str | None:
+        """A text where one that is not left out builds on one that is."""
+        ...
+
+
 @dataclass(slots=True)
 class SkipWatch:
     """Tells the operations of skipped events, and later ones that build on them.
@@ -30,19 +43,23 @@ class SkipWatch:
     selectors: Sequence[EventSelector]
     remembered_all: bool = True
     _fields: dict[bytes, tuple[str, ...]] = field(default_factory=dict)
+    _origins: dict[str, str] = field(default_factory=dict)
+    """Namespace to what its collection is remembered by, where a rename made that another name."""
 
     def skips(self, operation: Operation) -> bool:
         for selector in self.selectors:
             if selects(selector, operation):
                 self._remember(operation, selector)
                 return True
+        if self._fields and operation.command == "renameCollection":
+            self._follow(operation)
         return False
 
     def overlap(self, operation: Operation) -> str | None:
         """A text if this operation builds on a skipped one, else None."""
         if not self._fields or operation.op == "c":
             return None
-        skipped = self._fields.get(_key(operation))
+        skipped = self._fields.get(self._key(operation))
         if skipped is None:
             return None
         shown = str(operation.document_id)[:80]
@@ -61,7 +78,17 @@ class SkipWatch:
         if len(self._fields) >= MAX_REMEMBERED:
             self.remembered_all = False
             return
-        self._fields[_key(operation)] = selector.fields if operation.op == "u" else ()
+        self._fields[self._key(operation)] = selector.fields if operation.op == "u" else ()
+
+    def _follow(self, operation: Operation) -> None:
+        """The documents have another namespace from here on, and the old one is free for others."""
+        source = str(operation.document["renameCollection"])
+        self._origins[str(operation.document["to"])] = self._origins.get(source, source)
+        self._origins[source] = f"{source} {operation.position}"
+
+    def _key(self, operation: Operation) -> bytes:
+        namespace = self._origins.get(operation.namespace, operation.namespace)
+        return document_key(namespace, operation.document_id)
 
 
 def overlapping(skipped: Sequence[str], later: Sequence[str]) -> list[str]:
@@ -80,10 +107,10 @@ def _touch(a: str, b: str) -> bool:
     return a == b or a.startswith(b + ".") or b.startswith(a + ".")
 
 
-def _key(operation: Operation) -> bytes:
-    identity = operation.document_id
+def document_key(namespace: str, identity: object) -> bytes:
+    """Sixteen bytes that tell a document: the same for every ``_id`` that the server takes for the same."""
     body = identity.raw if isinstance(identity, RawBSONDocument) else bson.encode({"": _folded(identity)})
-    return hashlib.blake2b(operation.namespace.encode() + b"\0" + body, digest_size=16).digest()
+    return hashlib.blake2b(namespace.encode() + b"\0" + body, digest_size=16).digest()
 
 
 def _folded(identity: object) -> object:

@@ -10,13 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts
 from mongo_dr_console.model.catalogue import SnapshotEntry
-from mongo_dr_console.model.coverage import Branch, Coverage, Gap, Range
+from mongo_dr_console.model.coverage import Branch, Coverage, Gap, Range, Unread
+from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.eventfacts import EventFacts
 from mongo_dr_console.model.jobfacts import JobFacts
+from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.oplogfacts import MemberLag, OplogFacts
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.reading import Reading, SourceError
-from mongo_dr_console.model.readings import Limits, Readings, live_coverage, rto_now
+from mongo_dr_console.model.readings import Limits, Readings, live_coverage, open_events, rto_now
 from mongo_dr_console.model.setstatus import Member, SetStatus
+from mongo_dr_console.model.streamfacts import Break, KeptTopic, Latency, SinkFacts, SinkState, StreamFacts
 from mongo_dr_console.model.verdict import Fact, Level, Verdict
 
 T = TypeVar("T")
@@ -184,11 +188,13 @@ class CoverageDocument(_Document):
     Args:
         ranges: In order.
         gaps: Between them and after the last.
-        branches: Snapshots of another history.
+        branches: Snapshots, and stretches of the stream, of another history.
         latest: The newest position that can be restored to; None: there is none.
         margin_seconds: Until point-in-time recovery breaks if nothing is done; 0: it is broken.
         live_error: Why the live oplog could not be read.
         scoped: Snapshots of a few databases only; they cover nothing here.
+        unread: Sources of the stream that could not be read, with the error: what they alone have is missing
+            here.
     """
 
     schema_name: Literal["mdr.coverage"] = Field(default="mdr.coverage", alias="schema")
@@ -201,14 +207,94 @@ class CoverageDocument(_Document):
     rpo_undo_seconds: float | None
     live_error: SourceError | None
     scoped: tuple[str, ...]
+    unread: tuple[Unread, ...]
+
+
+class EventsDocument(_Document):
+    """Destructive events of the live oplog, of the last day at most.
+
+    Args:
+        events: Oldest first.
+        open: Ids of those that no restore has answered since.
+        scanned_from: From here on the oplog was looked through.
+        scanned_to: Up to here.
+        complete: Whether that reaches back a day, or to the oplog's start.
+    """
+
+    events: tuple[Event, ...]
+    open: tuple[str, ...]
+    scanned_from: Position | None
+    scanned_to: Position | None
+    complete: bool
+
+
+class SinkDocument(_Document):
+    """One sink of the stream.
+
+    Args:
+        name: `kafka` or `segments:STORE`.
+        state: `waiting` for the deployment; `failed`: the sink itself gives trouble.
+        durable: The newest position that is safe in it.
+        entries, bytes: Given to it since the agent started.
+        lag_seconds: How far that lies behind what a majority of the deployment has.
+        member: That is read from.
+        trouble: What it waits for, or why it failed.
+        breaks: Gaps and forks since the agent started.
+        canary: Seconds from a heartbeat's write to its being safe in this sink.
+    """
+
+    name: str
+    state: SinkState
+    durable: Position | None
+    lag_seconds: float | None
+    entries: int
+    bytes: int
+    member: str | None
+    trouble: SourceError | None
+    breaks: tuple[Break, ...]
+    canary: Latency | None
+
+
+class StreamDocument(_Document):
+    """The stream of the oplog.
+
+    Args:
+        stale: The agent is gone, or hangs: what stands here is not of now.
+        host, pid: Where it runs, or ran.
+        started_at: When it started.
+        written_at: When it wrote this.
+        sinks: One each.
+        committed: What a majority of the deployment has, as far as the agent knew.
+    """
+
+    stale: bool
+    host: str
+    pid: int
+    started_at: datetime
+    written_at: datetime
+    committed: Position | None
+    sinks: tuple[SinkDocument, ...]
 
 
 class ReadingsDocument(_Document):
+    """One for each source.
+
+    Args:
+        lock: The job that writes to the deployment, whichever host it is on; a value of null without an
+            error: there is none.
+        stream: As the agent of this host wrote it last; a value of null without an error: none ever did.
+        kafka: What lies in the topic; null: the profile has none.
+    """
+
     set: ReadingDocument[SetDocument] | None
     oplog: ReadingDocument[OplogDocument] | None
     backups: ReadingDocument[BackupsDocument] | None
     coverage: ReadingDocument[CoverageDocument] | None
+    events: ReadingDocument[EventsDocument] | None
     jobs: ReadingDocument[tuple[JobFacts, ...]] | None
+    lock: ReadingDocument[LockInfo] | None
+    stream: ReadingDocument[StreamDocument] | None
+    kafka: ReadingDocument[KeptTopic] | None
 
 
 class VerdictDocument(_Document):
@@ -307,6 +393,7 @@ def coverage_document(coverage: Coverage) -> CoverageDocument:
         rpo_undo_seconds=_round(coverage.rpo_undo_seconds),
         live_error=coverage.live_error,
         scoped=coverage.scoped,
+        unread=coverage.unread,
     )
 
 
@@ -316,8 +403,47 @@ def _readings(readings: Readings, now: datetime) -> ReadingsDocument:
         oplog=_reading(readings.oplog, now, _oplog),
         backups=_reading(readings.backups, now, lambda facts: _backups(facts, now)),
         coverage=_reading(readings.coverage, now, coverage_document),
+        events=_reading(readings.events, now, lambda facts: _events(facts, readings, now)),
         jobs=_reading(readings.jobs, now, lambda jobs: jobs),
+        lock=_reading(readings.lock, now, _lock),
+        stream=_reading(readings.stream, now, lambda facts: _stream(facts, now)),
+        kafka=_reading(readings.kafka, now, lambda topic: topic),
     )
+
+
+def _events(facts: EventFacts, readings: Readings, now: datetime) -> EventsDocument:
+    return EventsDocument(
+        events=facts.events,
+        open=tuple(e.id for e in open_events(readings, now)),
+        scanned_from=facts.scanned_from,
+        scanned_to=facts.scanned_to,
+        complete=facts.complete,
+    )
+
+
+def _stream(facts: StreamFacts | None, now: datetime) -> StreamDocument:
+    # Asked for a value only.
+    assert facts is not None
+    shared = {n: getattr(facts, n) for n in ("host", "pid", "started_at", "written_at", "committed")}
+    return StreamDocument(
+        stale=facts.stale(now), sinks=tuple(_sink(s, facts.committed) for s in facts.sinks), **shared
+    )
+
+
+def _sink(sink: SinkFacts, committed: Position | None) -> SinkDocument:
+    trouble = sink.trouble
+    same = ("name", "state", "durable", "entries", "bytes", "member", "breaks", "canary")
+    return SinkDocument(
+        lag_seconds=sink.lag_seconds(committed),
+        trouble=None if trouble is None else SourceError(trouble.code, trouble.message, trouble.hint),
+        **{n: getattr(sink, n) for n in same},
+    )
+
+
+def _lock(lock: LockInfo | None) -> LockInfo:
+    # Asked for a value only: nobody's lock is null already.
+    assert lock is not None
+    return lock
 
 
 def _reading(

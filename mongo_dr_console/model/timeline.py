@@ -18,8 +18,17 @@ from bson import Int64
 from bson.raw_bson import RawBSONDocument
 
 from mongo_dr_console.model import rawbson
-from mongo_dr_console.model.namespace import Namespace, is_restorable, staging_name
+from mongo_dr_console.model.namespace import (
+    BUCKETS,
+    Namespace,
+    is_buckets,
+    is_of_logins,
+    is_restorable,
+    known_as,
+    staging_name,
+)
 from mongo_dr_console.model.oplogentry import COMMAND, Operation
+from mongo_dr_console.model.plainentry import PlainEntry
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed
 
@@ -28,6 +37,7 @@ _IGNORED = frozenset(
 )
 _INDEX_CHANGES = ("expireAfterSeconds", "hidden", "unique", "prepareUnique")
 _VIEWS = "system.views"
+_SERIES_OPTIONS = frozenset({"timeseries", "expireAfterSeconds", "collation", "storageEngine"})
 _CAPPED_UNIT = 256
 """The server rounds the size of a capped collection up to a multiple of this many bytes."""
 
@@ -45,6 +55,10 @@ class Staged:
         uuid: Hex of the original collection's UUID, None if unknown.
         from_snapshot: Whether documents of the snapshot go into it.
         discarded: Nothing stands behind it any more; it is removed at the end.
+        series: It stands for a time series: it holds the buckets as ordinary documents, and its indexes and
+            options are those of the series.
+        bucket_indexes: Those of a series' indexes that are specified over its buckets, as the oplog has them.
+        pinned: It is made with the original collection's UUID.
     """
 
     number: int
@@ -55,6 +69,9 @@ class Staged:
     uuid: str | None = None
     from_snapshot: bool = False
     discarded: bool = False
+    series: bool = False
+    bucket_indexes: set[str] = field(default_factory=set)
+    pinned: bool = False
 
     @property
     def namespace(self) -> str:
@@ -112,6 +129,7 @@ class SnapshotCollection:
     options: RawBSONDocument
     indexes: tuple[RawBSONDocument, ...]
     uuid: str | None
+    series: bool = False
 
 
 class Timeline:
@@ -125,6 +143,7 @@ class Timeline:
             that of its place in the end, since a rename from one database to another is a copy.
         window_end: The end of the snapshot's window. Up to it, operations on collections and documents that
             the scan did not see are expected (server-rules 9); after it they are an error.
+        pinned: UUIDs (hex) that staging collections are made with.
         skipped: Tells the operations that are left out on purpose.
         overlaps: For an operation that was not skipped: a text if it builds on a skipped one, else None.
     """
@@ -137,6 +156,7 @@ class Timeline:
         wanted: Callable[[Namespace], bool] | None = None,
         home: Callable[[Namespace, int], str] = lambda namespace, number: namespace.database,
         window_end: Position,
+        pinned: frozenset[str] = frozenset(),
         skipped: Callable[[Operation], bool] = lambda operation: False,
         overlaps: Callable[[Operation], str | None] = lambda operation: None,
     ) -> None:
@@ -145,6 +165,7 @@ class Timeline:
         self._wanted = wanted or tracked
         self._home = home
         self._window_end = window_end
+        self._pinned = pinned
         self._skipped = skipped
         self._overlaps = overlaps
         self._count = 0
@@ -164,6 +185,7 @@ class Timeline:
         for collection in collections:
             staged = self._stage(collection.namespace, collection.options, collection.uuid)
             staged.from_snapshot = True
+            staged.series = collection.series
             for spec in collection.indexes:
                 _set_index(staged, spec)
         self.views.update(views)
@@ -184,7 +206,7 @@ class Timeline:
             return []
         if operation.op == "c":
             return self._command(operation)
-        namespace = Namespace(operation.database, operation.collection)
+        namespace = known_as(operation.database, operation.collection)
         if operation.collection == _VIEWS:
             self._change_view(operation)
             return []
@@ -193,6 +215,27 @@ class Timeline:
         return self._write(operation, namespace)
 
     # Documents
+
+    def home_of(self, namespace: Namespace) -> Staged | None:
+        """Where plain writes to a namespace go until the next command; None: each needs a closer look."""
+        return self.collections.get(namespace) if self._tracked(namespace) else None
+
+    def ignores(self, database: str, collection: str) -> bool:
+        """Whether plain writes to a collection are none of this restore's until the next command."""
+        return collection != _VIEWS and not self._tracked(known_as(database, collection))
+
+    def plain_write(self, entry: PlainEntry, staged: Staged, original: str, position: Position) -> Write:
+        """What ``feed`` says of a plain write where no event is skipped; ``staged`` is its home."""
+        return Write(
+            staged=staged,
+            op=entry.op.decode(),
+            document=RawBSONDocument(entry.document, rawbson.RAW),
+            key=None if entry.key is None else RawBSONDocument(entry.key, rawbson.RAW),
+            upsert=entry.op == b"u" and position <= self._window_end,
+            position=position,
+            original=original,
+            lenient=False,
+        )
 
     def _write(self, operation: Operation, namespace: Namespace) -> list[Action]:
         staged = self.collections.get(namespace)
@@ -232,7 +275,7 @@ class Timeline:
         if handler is not None:
             return handler(self, operation)
         subject = operation.document[name]
-        target = Namespace(operation.database, subject) if isinstance(subject, str) and subject else None
+        target = known_as(operation.database, subject) if isinstance(subject, str) and subject else None
         if target is not None and self._tracked(target):
             raise Failed(
                 "oplog-unknown-command",
@@ -243,10 +286,13 @@ class Timeline:
         return []
 
     def _create(self, operation: Operation) -> list[Action]:
-        namespace = Namespace(operation.database, operation.document["create"])
-        if not self._tracked(namespace) or not is_restorable(namespace):
+        name = operation.document["create"]
+        namespace = known_as(operation.database, name)
+        if not self._tracked(namespace) or not (is_restorable(namespace) or is_of_logins(namespace)):
             return []
         options = _without(operation.document, {"create", "idIndex"})
+        if is_buckets(name):
+            options = _raw({k: v for k, v in options.items() if k in _SERIES_OPTIONS})
         existing = self.collections.get(namespace)
         if existing is not None:
             # An application that goes on makes the dropped collection again by its next insert: with the same
@@ -258,6 +304,7 @@ class Timeline:
         if "viewOn" in options:
             return []
         staged = self._stage(namespace, options, operation.uuid)
+        staged.series = is_buckets(name)
         return [Create(staged, operation.position)]
 
     def _drop(self, operation: Operation) -> list[Action]:
@@ -266,7 +313,7 @@ class Timeline:
             for view in [v for v in self.views if v.database == operation.database]:
                 del self.views[view]
             return []
-        self._let_go(Namespace(operation.database, name))
+        self._let_go(known_as(operation.database, name))
         return []
 
     def _drop_database(self, operation: Operation) -> list[Action]:
@@ -298,8 +345,12 @@ class Timeline:
             self._clash(
                 operation, target, f"{source} is renamed onto it while the skipped drop left it in place"
             )
+            # So the source stays too, and what takes its name later meets it.
+            self._touched_by_skip.add(source)
             return []
         del self.collections[source]
+        if source in self._touched_by_skip:
+            self._touched_by_skip.add(target)
         if not self._tracked(target):
             staged.discarded = True
             return []
@@ -318,14 +369,16 @@ class Timeline:
     def _create_index(self, operation: Operation) -> list[Action]:
         staged = self._of(operation, "createIndexes")
         if staged is not None:
-            _set_index(staged, _without(operation.document, {"createIndexes", "ns"}))
+            _set_index(
+                staged, _without(operation.document, {"createIndexes", "ns"}), over_buckets=staged.series
+            )
         return []
 
     def _commit_index_build(self, operation: Operation) -> list[Action]:
         staged = self._of(operation, "commitIndexBuild")
         if staged is not None:
             for spec in operation.document["indexes"]:
-                _set_index(staged, spec)
+                _set_index(staged, spec, over_buckets=staged.series)
         return []
 
     def _drop_index(self, operation: Operation) -> list[Action]:
@@ -348,6 +401,9 @@ class Timeline:
         rest = _without(operation.document, {"collMod", "index"})
         if not len(rest):
             return []
+        if staged.series:
+            staged.options = _merged_series(staged.options, rest)
+            return []
         staged.options = _merged(staged.options, rest)
         return [Modify(staged, rest, operation.position)]
 
@@ -360,6 +416,8 @@ class Timeline:
         namespace = Namespace.parse(identity)
         if not self._tracked(namespace):
             return
+        if str(operation.document.get("viewOn", "")).startswith(BUCKETS):
+            return
         if operation.op == "d":
             self.views.pop(namespace, None)
         elif operation.op == "i" or "$v" not in operation.document:
@@ -370,7 +428,7 @@ class Timeline:
     # Pieces
 
     def _of(self, operation: Operation, key: str) -> Staged | None:
-        return self.collections.get(Namespace(operation.database, operation.document[key]))
+        return self.collections.get(known_as(operation.database, operation.document[key]))
 
     def _stage(self, namespace: Namespace, options: RawBSONDocument, uuid: str | None) -> Staged:
         self._count += 1
@@ -380,6 +438,7 @@ class Timeline:
             name=staging_name(self._job, self._count),
             options=options,
             uuid=uuid,
+            pinned=uuid in self._pinned,
         )
         self._unknown.discard(namespace)
         self.collections[namespace] = staged
@@ -391,14 +450,19 @@ class Timeline:
         if staged is not None:
             staged.discarded = True
 
+    def vacate(self, namespace: Namespace) -> None:
+        """A cut-over of this job has taken the name from the live collection, and what stands for it is not
+        there yet: what an application makes under it meanwhile is no clash, and its writes belong to it."""
+        self._touched_by_skip.add(namespace)
+
     def _note_skip(self, operation: Operation) -> None:
         self.skipped_operations += 1
         if operation.collection != COMMAND:
-            self._touched_by_skip.add(Namespace(operation.database, operation.collection))
+            self._touched_by_skip.add(known_as(operation.database, operation.collection))
             return
         body, name = operation.document, operation.command
         if name == "drop":
-            self._touched_by_skip.add(Namespace(operation.database, body["drop"]))
+            self._touched_by_skip.add(known_as(operation.database, body["drop"]))
         elif name == "renameCollection":
             self._touched_by_skip |= {Namespace.parse(body[name]), Namespace.parse(body["to"])}
 
@@ -454,10 +518,11 @@ def rename_closure(
     return found
 
 
-def _set_index(staged: Staged, spec: RawBSONDocument) -> None:
+def _set_index(staged: Staged, spec: RawBSONDocument, *, over_buckets: bool = False) -> None:
     # A clustered index comes and goes with its collection, under whatever name.
     if spec["name"] != "_id_" and not spec.get("clustered"):
         staged.indexes[spec["name"]] = spec
+        (staged.bucket_indexes.add if over_buckets else staged.bucket_indexes.discard)(spec["name"])
 
 
 def _change_index(staged: Staged, change: RawBSONDocument) -> None:
@@ -479,7 +544,8 @@ def _change_index(staged: Staged, change: RawBSONDocument) -> None:
 def _merged(options: RawBSONDocument, changes: RawBSONDocument) -> RawBSONDocument:
     """The options as the server lists them after a ``collMod``."""
     fields: dict[str, Any] = {**options, **changes}
-    if "validator" in changes:
+    if any(key in changes for key in ("validator", "validationLevel", "validationAction")):
+        # The server stores all of them, whichever was named.
         fields.setdefault("validationLevel", "strict")
         fields.setdefault("validationAction", "error")
     size, most = fields.pop("cappedSize", None), fields.pop("cappedMax", None)
@@ -494,6 +560,20 @@ def _merged(options: RawBSONDocument, changes: RawBSONDocument) -> RawBSONDocume
     images = fields.get("changeStreamPreAndPostImages")
     if images is not None and not images["enabled"]:
         del fields["changeStreamPreAndPostImages"]
+    return _raw(fields)
+
+
+def _merged_series(options: RawBSONDocument, changes: RawBSONDocument) -> RawBSONDocument:
+    """The options of a time series after a ``collMod``: it names only what it changes, and a granularity
+    brings a span of its own."""
+    fields: dict[str, Any] = {**options, **{k: v for k, v in changes.items() if k in _SERIES_OPTIONS}}
+    changed = changes.get("timeseries")
+    if changed is not None:
+        span = {"bucketMaxSpanSeconds", "bucketRoundingSeconds", "granularity"}
+        before = {k: v for k, v in options["timeseries"].items() if k not in span}
+        fields["timeseries"] = {**before, **changed}
+    if fields.get("expireAfterSeconds") == "off":
+        del fields["expireAfterSeconds"]
     return _raw(fields)
 
 

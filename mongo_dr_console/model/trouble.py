@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
 
 class ExitCode(IntEnum):
@@ -37,6 +42,21 @@ class Trouble(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and vars(other) == vars(self)
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.code, self.message, self.hint))
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """As an object with ``kind`` (the name of the class), ``code``, ``message`` and ``hint``."""
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_plain_validator_function(
+            _read, serialization=core_schema.plain_serializer_function_ser_schema(_written)
+        )
+
 
 class Failed(Trouble):
     """The work was tried and did not succeed."""
@@ -70,3 +90,22 @@ class Interrupted(Trouble):
     """Stopped by a person at a safe point."""
 
     exit_code = ExitCode.INTERRUPTED
+
+
+def _written(trouble: Trouble) -> dict[str, str]:
+    return {
+        "kind": type(trouble).__name__,
+        "code": trouble.code,
+        "message": trouble.message,
+        "hint": trouble.hint,
+    }
+
+
+def _read(value: Any) -> Trouble:
+    if isinstance(value, Trouble):
+        return value
+    kinds: dict[str, type[Trouble]] = {kind.__name__: kind for kind in Trouble.__subclasses__()}
+    try:
+        return kinds[value["kind"]](value["code"], value["message"], value["hint"])
+    except (KeyError, TypeError):
+        raise ValueError("a trouble is an object with kind, code, message and hint") from None

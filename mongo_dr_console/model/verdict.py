@@ -5,70 +5,36 @@ Unknown is never fine: a source that has not answered, or whose value is old, is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from mongo_dr_console.model.backupfacts import BackupFacts
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import Cause, Coverage
+from mongo_dr_console.model.eventverdict import judge_events
 from mongo_dr_console.model.jobfacts import RUNNING, JobFacts
+from mongo_dr_console.model.level import Fact, Level, grade, grade_least, worst
 from mongo_dr_console.model.reading import Reading, SourceError
-from mongo_dr_console.model.readings import Limits, Readings, Threshold, live_coverage, rto_now
+from mongo_dr_console.model.readings import Limits, Readings, all_jobs, live_coverage, rto_now
 from mongo_dr_console.model.setstatus import ARBITER, PRIMARY, SECONDARY, Member, SetStatus
+from mongo_dr_console.model.streamfacts import Break, BreakCause
 from mongo_dr_console.model.words import clock, duration, moment, ratio
 
+__all__ = ["Fact", "Level", "Verdict", "consequence", "grade", "grade_least", "verdict", "worst"]
+
 UNREACHABLE = "deployment-unreachable"
-STALE_SECONDS = {"set": 30.0, "oplog": 30.0, "backups": 300.0, "coverage": 120.0, "jobs": 60.0}
+STALE_SECONDS = {
+    "set": 30.0,
+    "oplog": 30.0,
+    "backups": 300.0,
+    "coverage": 120.0,
+    "events": 120.0,
+    "jobs": 60.0,
+    "lock": 60.0,
+}
 """From which age on a value says nothing about now, if its source did not report an error itself."""
-
-
-class Level(StrEnum):
-    """How bad a fact is. Exit codes follow the monitoring plugins."""
-
-    FINE = "fine"
-    WARNING = "warning"
-    UNKNOWN = "unknown"
-    CRITICAL = "critical"
-
-    @property
-    def rank(self) -> int:
-        return ("fine", "warning", "unknown", "critical").index(self.value)
-
-    @property
-    def exit_code(self) -> int:
-        return {"fine": 0, "warning": 1, "critical": 2, "unknown": 3}[self.value]
-
-    @property
-    def glyph(self) -> str:
-        return {"fine": "✓", "warning": "!", "critical": "✗", "unknown": "?"}[self.value]
-
-    @property
-    def word(self) -> str:
-        """What is written beside the glyph, since colour alone says nothing to some."""
-        return "ok" if self is Level.FINE else self.value
-
-
-def worst(levels: Iterable[Level]) -> Level:
-    return max(levels, key=lambda level: level.rank, default=Level.FINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """One thing that is so.
-
-    Args:
-        source: The reading it comes from.
-        weight: Orders facts of one level: what hurts more comes first.
-    """
-
-    level: Level
-    code: str
-    source: str
-    text: str
-    weight: int = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +61,9 @@ def verdict(readings: Readings, limits: Limits, now: datetime) -> Verdict:
         *_backup_facts(readings.backups, limits, now),
         *_coverage_facts(readings, coverage, limits, now),
         *_target_facts(readings, coverage, limits),
-        *_job_facts(readings.jobs, now),
+        *_event_facts(readings, coverage, now),
+        *_job_facts(readings, now),
+        *_stream_facts(readings, limits, now),
     ]
     facts = tuple(sorted(found, key=lambda f: (-f.level.rank, -f.weight)))
     level = worst(f.level for f in facts)
@@ -122,27 +90,8 @@ def _loses(seconds: float) -> str:
 
 
 def _branch_hint(coverage: Coverage) -> str:
-    if not coverage.branches:
-        return ""
-    return f" {len(coverage.branches)} snapshot(s) of another history can be restored by name."
-
-
-def grade(value: float, threshold: Threshold) -> Level:
-    """Too much is bad."""
-    if value > threshold.critical:
-        return Level.CRITICAL
-    if threshold.warning is not None and value > threshold.warning:
-        return Level.WARNING
-    return Level.FINE
-
-
-def grade_least(value: float, threshold: Threshold) -> Level:
-    """Too little is bad."""
-    if value < threshold.critical:
-        return Level.CRITICAL
-    if threshold.warning is not None and value < threshold.warning:
-        return Level.WARNING
-    return Level.FINE
+    named = sum(not branch.name for branch in coverage.branches)
+    return f" {named} snapshot(s) of another history can be restored by name." if named else ""
 
 
 def _missing(reading: Reading[Any] | None, source: str, now: datetime) -> Iterator[Fact]:
@@ -271,6 +220,11 @@ def _newest_facts(
 
 def _restore_test(backups: BackupFacts, limits: Limits, now: datetime) -> Iterator[Fact]:
     tested = [s.restore_tested_at for store in backups.stores for s in store.snapshots if s.restore_tested_at]
+    drilled = backups.drilled
+    if drilled is not None and all(drilled.at > at for at in tested):
+        tested, what = [drilled.at], f"restore test, a {drilled.kind} drill,"
+    else:
+        what = "restore test"
     if not tested:
         text = "No snapshot was ever restored as a test."
         yield Fact(Level.WARNING, "never-restore-tested", "backups", text, 10)
@@ -278,7 +232,7 @@ def _restore_test(backups: BackupFacts, limits: Limits, now: datetime) -> Iterat
     age = (now - max(tested)).total_seconds()
     level = grade(age, limits.restore_test_age)
     if level is not Level.FINE:
-        text = f"The last restore test was {duration(age)} ago."
+        text = f"The last {what} was {duration(age)} ago."
         yield Fact(level, "restore-test-age", "backups", text, 40)
 
 
@@ -294,6 +248,9 @@ def _coverage_facts(
     elif coverage.live_error is not None:
         text = f"The live oplog cannot be read: {coverage.live_error.message}"
         yield Fact(Level.UNKNOWN, "oplog-unreadable", "coverage", text, 35)
+    for unread in coverage.unread:
+        text = f"{unread.source} cannot be read: {unread.error.message}"
+        yield Fact(Level.WARNING, "stream-unread", "coverage", text, 56)
     if coverage.latest is None:
         yield Fact(Level.CRITICAL, "nothing-covered", "coverage", "Nothing can be restored to.", 80)
     if coverage.bases and coverage.margin_seconds is not None:
@@ -328,14 +285,58 @@ def _target_facts(readings: Readings, coverage: Coverage | None, limits: Limits)
         yield Fact(level, "rto", "backups", text, 47)
 
 
-def _job_facts(reading: Reading[tuple[JobFacts, ...]] | None, now: datetime) -> Iterator[Fact]:
+def _stream_facts(readings: Readings, limits: Limits, now: datetime) -> Iterator[Fact]:
+    """Only where an agent of this host streams, or did: one of another host is seen by its results alone."""
+    facts = None if readings.stream is None else readings.stream.value
+    if readings.stream is not None and readings.stream.error is not None:
+        yield Fact(Level.UNKNOWN, "stream-unknown", "coverage", readings.stream.error.message, 30)
+    if facts is None:
+        return
+    if facts.stale(now):
+        ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
+        text = f"The agent on {facts.host} is gone since {ago}: the oplog is not streamed."
+        yield Fact(Level.WARNING, "agent-gone", "coverage", text, 68)
+        return
+    for sink in facts.sinks:
+        if sink.trouble is not None and not _is_down(readings.set):
+            text = f"{sink.name} does not go on: {sink.trouble.message}"
+            yield Fact(Level.WARNING, "stream-trouble", "coverage", text, 58)
+        lag = sink.lag_seconds(facts.committed)
+        level = Level.FINE if lag is None else grade(lag, limits.oplog_lag)
+        if level is not Level.FINE and lag is not None:
+            text = f"{sink.name} is {duration(lag)} behind the deployment."
+            yield Fact(level, "stream-lag", "coverage", text, 59)
+        for broke in sink.breaks:
+            yield Fact(Level.WARNING, f"stream-{broke.cause}", "coverage", _broke(sink.name, broke), 57)
+
+
+def _broke(sink: str, broke: Break) -> str:
+    if broke.cause is BreakCause.ROLLED_OVER:
+        return f"{sink} has a gap from {broke.start} to {broke.end}: the oplog rolled over unread."
+    what = "another deployment" if broke.cause is BreakCause.REPLACED else "another history"
+    return f"{sink} found {what} after {broke.start}; what it had is kept as a branch: mdr coverage"
+
+
+def _event_facts(readings: Readings, coverage: Coverage | None, now: datetime) -> Iterator[Fact]:
+    if not _is_down(readings.set):
+        yield from _missing(readings.events, "events", now)
+    yield from judge_events(readings, coverage, now)
+
+
+def _job_facts(readings: Readings, now: datetime) -> Iterator[Fact]:
+    reading, lock = readings.jobs, readings.lock
     yield from _missing(reading, "jobs", now)
+    if lock is not None and lock.error is not None and not _is_down(readings.set):
+        text = f"Whether a job of another host writes to the deployment is not known: {lock.error.message}"
+        yield Fact(Level.WARNING, f"lock-{lock.error.code}", "jobs", text, 15)
+    for job in all_jobs(readings):
+        if job.state == RUNNING:
+            whose = "" if job.here else f" of {job.owner}"
+            text = f"{job.kind} {job.job}{whose} is running."
+            yield Fact(Level.FINE, "job-running", "jobs", text, 60)
     if reading is None or reading.value is None:
         return
-    for job in reading.value:
-        if job.state == RUNNING:
-            yield Fact(Level.FINE, "job-running", "jobs", f"{job.kind} {job.job} is running.", 60)
-    for kind in ("restore", "undo", "accept", "backup"):
+    for kind in ("restore", "undo", "accept", "backup", "drill"):
         last = _last(reading.value, kind)
         if last is not None and last.state in ("failed", "partial"):
             yield _failed_job(last)

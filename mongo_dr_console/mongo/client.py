@@ -48,6 +48,7 @@ def connect(
     direct: bool = False,
     any_member: bool = False,
     seconds: float = 10,
+    answer_seconds: float | None = None,
     appname: str = APPNAME,
 ) -> Client:
     """A client for jobs and commands. Nothing is sent until it is used.
@@ -57,11 +58,14 @@ def connect(
         direct: Ask one member, whatever its state.
         any_member: Read from another member where there is no primary.
         seconds: How long to look for a server before giving up.
+        answer_seconds: How long an answer may take; None: for ever, unless the connection breaks.
 
     Raises:
         WrongUse: The URI cannot be understood.
     """
     options = _options(direct, seconds, appname)
+    if answer_seconds is not None:
+        options["socketTimeoutMS"] = int(answer_seconds * 1000)
     if any_member:
         options["readPreference"] = "primaryPreferred"
     with _uri_in_words(uri):

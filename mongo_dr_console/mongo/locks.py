@@ -24,7 +24,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, Se
 from mongo_dr_console.model.lock import STALE_SECONDS, LockInfo, locked
 from mongo_dr_console.model.progress import Progress, Report, StepProgress, StepStarted
 from mongo_dr_console.model.trouble import Refused, Trouble, Unreachable
-from mongo_dr_console.mongo.client import Client, told
+from mongo_dr_console.mongo.client import AsyncClient, Client, told
 
 DATABASE = "mongo_dr"
 COLLECTION = "locks"
@@ -36,6 +36,11 @@ ACQUIRE_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
 _RELEASE_SECONDS = 15.0
 _WRITE_BLOCKED = 371
+
+_WITH_AGE: list[dict[str, Any]] = [
+    {"$match": {"_id": LOCK}},
+    {"$set": {"age": {"$subtract": ["$$NOW", "$heartbeat"]}}},
+]
 
 _Locks = Collection[dict[str, Any]]
 
@@ -69,16 +74,17 @@ def read_lock(client: Client) -> LockInfo | None:
     locks = _locks(client).with_options(read_preference=ReadPreference.PRIMARY_PREFERRED)
     try:
         with pymongo.timeout(_ANSWER_SECONDS):
-            found = list(
-                locks.aggregate(
-                    [
-                        {"$match": {"_id": LOCK}},
-                        {"$set": {"age": {"$subtract": ["$$NOW", "$heartbeat"]}}},
-                    ]
-                )
-            )
+            found = list(locks.aggregate(_WITH_AGE))
     except PyMongoError as error:
         raise told(error) from None
+    return _info(found[0]) if found else None
+
+
+async def read_lock_async(client: AsyncClient, *, limit_ms: int = 2000) -> LockInfo | None:
+    """The same for pollers. Raises what the driver says."""
+    locks = client[DATABASE].get_collection(COLLECTION, read_preference=ReadPreference.PRIMARY_PREFERRED)
+    cursor = await locks.aggregate(_WITH_AGE, maxTimeMS=limit_ms)
+    found = await cursor.to_list(1)
     return _info(found[0]) if found else None
 
 

@@ -13,6 +13,7 @@ from pymongo.read_concern import ReadConcern
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed
+from mongo_dr_console.mongo.batches import quick
 from mongo_dr_console.mongo.client import told
 
 BATCH_BYTES = 4 * 1024 * 1024
@@ -87,9 +88,11 @@ def raw_batches_untold(
     wanted: dict[str, Any] = {"$gte": start.timestamp}
     if end is not None:
         wanted["$lte"] = end.timestamp
-    for batch in oplog.find_raw_batches({"ts": wanted, **(only or {})}, batch_size=20000):
+    for batch in quick(oplog.find_raw_batches({"ts": wanted, **(only or {})}, batch_size=20000)):
         if batch:
-            yield batch
+            yield bytes(batch)
+            # Not to be held on to while the next one is received.
+            del batch
 
 
 def raw_entries(

@@ -21,6 +21,8 @@ _OUR_MODULES = (
     "mongo_dr_console.sandbox.keeper",
     "mongo_dr_console.sandbox.workload",
     "mongo_dr_console.workers.job",
+    "kafka.Kafka",
+    "mongo_dr_console.agent",
 )
 _DIE_WITH_PARENT = (
     "import ctypes,os,sys\n"
@@ -46,7 +48,8 @@ class OurProcess:
 
 
 def below(folder: Path) -> list[OurProcess]:
-    """The mongods, keepers, workloads and jobs that were started for a folder, whoever started them."""
+    """The mongods, brokers, MinIOs, keepers, workloads and jobs that were started for a folder, by
+    whomever."""
     return [p for p in _all_processes() if belongs(p.words, folder)]
 
 
@@ -55,6 +58,8 @@ def belongs(words: Sequence[str], folder: Path) -> bool:
 
     An editor that has a file of the folder open is not: only what we start ourselves is.
     """
+    if words[1:2] == ["server"] and Path(words[0]).name.startswith("minio"):
+        return _is_below(words[-1], folder)
     if "--dbpath" in words[:-1]:
         return _is_below(words[words.index("--dbpath") + 1], folder)
     for module in _OUR_MODULES:

@@ -1,8 +1,8 @@
 """The process that makes, keeps and ends the practice deployment.
 
-``python -m mongo_dr_console.sandbox.keeper FOLDER``, started by ``sandbox.practice``. The members and the
-workload are its children and end with it. Until it hears ``keep`` on its stdin, the end of stdin (whoever
-started it is gone, by Ctrl-C or kill -9) ends it, and everything that it made.
+``python -m mongo_dr_console.sandbox.keeper FOLDER [kafka]``, started by ``sandbox.practice``. The members,
+the workload and the broker, where one is wanted, are its children and end with it. Until it hears ``keep`` on
+its stdin, the end of that (whoever started it is gone, by Ctrl-C or kill -9) ends it, and all that it made.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from mongo_dr_console.mongo import processes
 from mongo_dr_console.mongo.client import told
 from mongo_dr_console.mongo.launch import Options, ReplicaSet, User
 from mongo_dr_console.sandbox import shop
-from mongo_dr_console.sandbox.place import HELD_BACK, WORKLOAD, Place, PracticeFacts, write_private
+from mongo_dr_console.sandbox.kafka import LocalBroker
+from mongo_dr_console.sandbox.place import HELD_BACK, STREAM, WORKLOAD, Place, PracticeFacts, write_private
 from mongo_dr_console.sandbox.turn import remove_if_idle
 from mongo_dr_console.workers import jobs
 
@@ -40,6 +41,7 @@ RESTART_SECONDS = 30
 """A member that died is started again after this long, as a service manager would."""
 
 _LOOK_SECONDS = 0.5
+_END_SECONDS = 15
 _WORKLOAD_SECONDS = 1
 KEEP = "keep\n"
 
@@ -50,8 +52,12 @@ class Keeper:
 
     place: Place
     out: TextIO
+    with_kafka: bool = False
     replica_set: ReplicaSet | None = None
     workload: subprocess.Popen[bytes] | None = None
+    broker: LocalBroker | None = None
+    _broker_died_at: float | None = None
+    stream: subprocess.Popen[bytes] | None = None
     _died_at: dict[int, float] = field(default_factory=dict)
 
     def make(self) -> PracticeFacts:
@@ -78,7 +84,12 @@ class Keeper:
         write_private(self.place.workload_uri_file, self.replica_set.user_uri(app))
         self.place.store.mkdir(mode=0o700)
         self.place.state.mkdir(mode=0o700)
-        self.place.write_config()
+        if self.with_kafka:
+            self.tell(step="starting Kafka")
+            # In this thread: a process that is to die with its parent dies with the thread that started it.
+            self.broker = LocalBroker.launch(self.place.kafka_folder)
+        kafka = self.broker.bootstrap if self.broker else None
+        self.place.write_config(kafka)
         self.start_workload()
         self.tell(step="taking the first snapshot")
         facts = PracticeFacts(
@@ -87,8 +98,10 @@ class Keeper:
             members=tuple(m.port for m in self.replica_set.members),
             documents=count,
             snapshot=self.take_snapshot(),
+            kafka=kafka,
         )
         self.place.write_facts(facts)
+        self.start_stream()
         return facts
 
     def take_snapshot(self) -> str | None:
@@ -108,8 +121,11 @@ class Keeper:
         return (view.result or {}).get("snapshot")
 
     def start_workload(self) -> None:
-        command = [sys.executable, "-m", WORKLOAD, str(self.place.folder)]
-        self.workload = subprocess.Popen(
+        self.workload = self._child(WORKLOAD, str(self.place.folder))
+
+    def _child(self, module: str, *words: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", module, *words]
+        return subprocess.Popen(
             processes.die_with_parent(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -117,11 +133,16 @@ class Keeper:
             cwd="/",
         )
 
+    def start_stream(self) -> None:
+        """The oplog into the local store, and into the topic where there is one, as ``mdr agent`` does it."""
+        self.stream = self._child(STREAM, str(self.place.config), PRACTICE)
+
     def keep(self, stopped: threading.Event) -> None:
         """Starts again what dies, ends a lag that is over, until told to stop or the folder is gone."""
         while not stopped.wait(_LOOK_SECONDS) and self.place.facts_file.exists():
             self._look_after_members()
             self._look_after_workload()
+            self._look_after_broker()
             self._end_lag()
 
     def clear(self) -> None:
@@ -156,6 +177,21 @@ class Keeper:
         if self.workload is not None and self.workload.poll() is not None:
             time.sleep(_WORKLOAD_SECONDS * random.random())
             self.start_workload()
+        if self.stream is not None and self.stream.poll() is not None:
+            self.start_stream()
+
+    def _look_after_broker(self) -> None:
+        if self.broker is None or self.broker.alive:
+            self._broker_died_at = None
+            return
+        if self._broker_died_at is None:
+            self._broker_died_at = time.monotonic()
+        elif time.monotonic() - self._broker_died_at > RESTART_SECONDS:
+            self._broker_died_at = None
+            try:
+                self.broker.start()
+            except Trouble as trouble:
+                print(trouble, file=sys.stderr, flush=True)
 
     def _end_lag(self) -> None:
         lag = self.place.lag()
@@ -177,14 +213,20 @@ class _Told(BaseException):
     """Somebody wants it to end."""
 
 
-def _listen(stopped: threading.Event) -> None:
+def _listen(keeper: Keeper, stopped: threading.Event, cleared: threading.Event) -> None:
     """Hears whether whoever started us wants it kept, or is gone."""
-    if sys.stdin.readline() != KEEP and not stopped.is_set():
-        os.kill(os.getpid(), signal.SIGTERM)
+    if sys.stdin.readline() == KEEP or stopped.is_set():
+        return
+    os.kill(os.getpid(), signal.SIGTERM)
+    # An exception out of a signal's handler can leave a lock of the standard library taken, and the main
+    # thread waiting for it.
+    if not cleared.wait(_END_SECONDS):
+        keeper.clear()
+        os._exit(1)
 
 
 def main(words: list[str]) -> int:
-    stopped = threading.Event()
+    stopped, cleared = threading.Event(), threading.Event()
 
     def told_to_end(*_: object) -> None:
         if not stopped.is_set():
@@ -194,9 +236,9 @@ def main(words: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, told_to_end)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    keeper = Keeper(Place(Path(words[0])), sys.stdout)
+    keeper = Keeper(Place(Path(words[0])), sys.stdout, with_kafka="kafka" in words[1:])
     try:
-        threading.Thread(target=_listen, args=(stopped,), daemon=True).start()
+        threading.Thread(target=_listen, args=(keeper, stopped, cleared), daemon=True).start()
         keeper.tell(ready=keeper.make().model_dump(mode="json"))
         keeper.keep(stopped)
     except _Told:
@@ -207,8 +249,11 @@ def main(words: list[str]) -> int:
     finally:
         stopped.set()
         keeper.clear()
+        cleared.set()
     return 0
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    # Without waiting for threads: one that was being started when a signal came may wait for work for ever.
+    os._exit(code)

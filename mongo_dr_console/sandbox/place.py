@@ -19,9 +19,11 @@ from mongo_dr_console.config import PRACTICE, practice_folder
 from mongo_dr_console.mongo import processes
 from mongo_dr_console.mongo.launch import HOST
 from mongo_dr_console.mongo.processes import OurProcess
+from mongo_dr_console.sandbox.kafka import MAIN
 
 KEEPER = "mongo_dr_console.sandbox.keeper"
 WORKLOAD = "mongo_dr_console.sandbox.workload"
+STREAM = "mongo_dr_console.agent"
 HELD_BACK = "rsSyncApplyStop"
 """The server's fail point that stops a secondary's applier."""
 
@@ -39,6 +41,8 @@ class PracticeFacts(BaseModel):
     members: tuple[int, ...]
     documents: int
     snapshot: str | None
+    kafka: str | None = None
+    """``host:port`` of its broker, where it has one."""
 
 
 class Lag(BaseModel):
@@ -61,6 +65,8 @@ class PracticeStatus(BaseModel):
         members: How many there are.
         members_running: How many of them run.
         workload_running: Whether something writes to it.
+        kafka: host:port of its Kafka broker; None: it has none.
+        kafka_running: Whether that runs.
         lag_until: Until when a member is held back; None: none is.
         folder: Where it lies.
     """
@@ -76,6 +82,8 @@ class PracticeStatus(BaseModel):
     members: int = 0
     members_running: int = 0
     workload_running: bool = False
+    kafka: str | None = None
+    kafka_running: bool = False
     lag_until: datetime | None = None
     folder: str
 
@@ -120,6 +128,10 @@ class Place:
         return self.folder / "set"
 
     @property
+    def kafka_folder(self) -> Path:
+        return self.folder / "kafka"
+
+    @property
     def store(self) -> Path:
         return self.folder / "store"
 
@@ -156,8 +168,13 @@ class Place:
         except (OSError, ValidationError):
             return None
 
-    def write_config(self) -> None:
-        """The profile ``practice``; readings of a deployment that is minutes old have thresholds to match."""
+    def write_config(self, kafka: str | None = None) -> None:
+        """The profile ``practice``; readings of a deployment that is minutes old have thresholds to match.
+
+        Args:
+            kafka: ``host:port`` of its broker.
+        """
+        stream = [f"[profiles.{PRACTICE}.oplog.kafka]", f'bootstrap = ["{kafka}"]', ""] if kafka else []
         write_private(
             self.config,
             "\n".join(
@@ -173,6 +190,14 @@ class Place:
                     f"[profiles.{PRACTICE}.stores.local]",
                     'type = "local"',
                     f"path = {_toml(self.store)}",
+                    "",
+                    *stream,
+                    f"[profiles.{PRACTICE}.oplog.segments]",
+                    'stores = ["local"]',
+                    "seconds = 5",
+                    "",
+                    f"[profiles.{PRACTICE}.thresholds]",
+                    'margin = { warning = "10m", critical = "2m" }',
                     "",
                 ]
             ),
@@ -202,6 +227,8 @@ def look(place: Place) -> PracticeStatus:
         members=len(facts.members) if facts else 0,
         members_running=running,
         workload_running=any(p.runs(WORKLOAD) for p in found),
+        kafka=facts.kafka if facts else None,
+        kafka_running=any(p.runs(MAIN) for p in found),
         lag_until=datetime.fromtimestamp(round(lag.until), UTC) if lag else None,
         folder=str(place.folder),
     )

@@ -17,10 +17,11 @@ from pymongo.errors import PyMongoError
 from pymongo.read_preferences import Nearest
 
 from mongo_dr_console.config import PRACTICE
-from mongo_dr_console.model.trouble import Failed, Interrupted, Trouble
+from mongo_dr_console.model.trouble import Failed, Interrupted, Refused, Trouble
 from mongo_dr_console.mongo import processes
 from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.mongo.mongod import find_mongod
+from mongo_dr_console.sandbox.kafka_install import find_jars, find_java
 from mongo_dr_console.sandbox.keeper import KEEP
 from mongo_dr_console.sandbox.place import KEEPER, Place, PracticeFacts, look
 from mongo_dr_console.sandbox.turn import remove_if_empty, turn
@@ -40,6 +41,7 @@ class Practice(BaseModel):
         set: Name of the replica set.
         documents: In all collections.
         snapshot: Name of the first snapshot.
+        kafka: host:port of its Kafka broker; None: it has none.
     """
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -52,6 +54,7 @@ class Practice(BaseModel):
     set: str
     documents: int
     snapshot: str | None
+    kafka: str | None = None
 
 
 @dataclass(slots=True)
@@ -76,24 +79,38 @@ class Held:
             self.keeper = None
 
 
-def up(place: Place, tell: Tell) -> Practice:
+def up(place: Place, tell: Tell, *, kafka: bool = False) -> Practice:
     """The practice deployment, ready: the one that is up, or a new one.
 
+    Args:
+        kafka: With a Kafka broker.
+
     Raises:
-        Failed: No mongod, or some step failed; nothing is left behind.
+        Failed: No mongod, no Java or Maven for Kafka, or some step failed; nothing is left behind.
+        Refused: One is up, without the broker that is wanted; it is left as it is.
         Interrupted: Ctrl-C; nothing is left behind.
     """
-    held = hold(place, tell)
+    held = hold(place, tell, kafka=kafka)
     held.keep()
     return held.practice
 
 
-def hold(place: Place, tell: Tell) -> Held:
+def hold(place: Place, tell: Tell, *, kafka: bool = False) -> Held:
     """As ``up``, but a new one ends with this process, however that ends, until ``keep`` is called."""
     find_mongod()
+    if kafka:
+        tell("looking for Kafka, which is fetched the first time")
+        find_java()
+        find_jars()
     with turn(place.folder.parent, lambda: tell("waiting for another mdr sandbox")) as fresh:
         facts = _usable(place)
         if facts is not None:
+            if kafka and facts.kafka is None:
+                raise Refused(
+                    "sandbox-without-kafka",
+                    "The practice deployment is up already, without Kafka. It was left as it is.",
+                    "mdr sandbox down, then: mdr sandbox up --kafka",
+                )
             tell("the practice deployment is up already")
             return Held(_practice(place, facts), None)
         if place.folder.exists() or place.processes():
@@ -102,7 +119,7 @@ def hold(place: Place, tell: Tell) -> Held:
         place.folder.mkdir(mode=0o700, parents=True)
         if made:
             place.made_around.touch()
-        return _start(place, made, tell)
+        return _start(place, made, tell, kafka)
 
 
 def down(place: Place) -> bool:
@@ -120,8 +137,8 @@ def down(place: Place) -> bool:
     return there
 
 
-def _start(place: Place, made: bool, tell: Tell) -> Held:
-    keeper = _spawn_keeper(place)
+def _start(place: Place, made: bool, tell: Tell, kafka: bool) -> Held:
+    keeper = _spawn_keeper(place, kafka)
     try:
         facts = _await_ready(keeper, place, tell)
     except BaseException as error:
@@ -139,10 +156,10 @@ def _start(place: Place, made: bool, tell: Tell) -> Held:
     return Held(_practice(place, facts), keeper)
 
 
-def _spawn_keeper(place: Place) -> subprocess.Popen[str]:
+def _spawn_keeper(place: Place, kafka: bool) -> subprocess.Popen[str]:
     with place.keeper_log.open("w", encoding="utf-8") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", KEEPER, str(place.folder)],
+            [sys.executable, "-m", KEEPER, str(place.folder), *(["kafka"] if kafka else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -233,4 +250,5 @@ def _practice(place: Place, facts: PracticeFacts) -> Practice:
         set=facts.set_name,
         documents=facts.documents,
         snapshot=facts.snapshot,
+        kafka=facts.kafka,
     )

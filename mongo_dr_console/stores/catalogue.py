@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -20,45 +22,89 @@ from mongo_dr_console.model.catalogue import (
     latest_verifications,
 )
 from mongo_dr_console.model.filenames import split_name
+from mongo_dr_console.model.hold import keeps, standing
 from mongo_dr_console.model.manifest import FORMAT_VERSION, MANIFEST_NAME, Compression, Manifest, Window
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed, Trouble
 from mongo_dr_console.stores import ledger
 from mongo_dr_console.stores.compression import of_path
+from mongo_dr_console.stores.remembered import Remembered
 from mongo_dr_console.stores.snapshot_files import (
     OPLOG_NAMES,
     PRELUDE_NAMES,
     TOOL,
     SnapshotFile,
+    corrupt,
     documents,
     plain_bytes,
 )
 from mongo_dr_console.stores.store import Store, StoredObject
 
 
-def list_snapshots(store: Store) -> list[SnapshotEntry]:
+def list_snapshots(store: Store, known: Remembered | None = None) -> list[SnapshotEntry]:
     """Every snapshot in a store, newest first. A damaged or unfinished one is listed with its ``problem``;
     what is being written just now is not listed.
+
+    Args:
+        known: What was read of this store before: manifests that are still the same files are not read
+            again.
 
     Raises:
         Unreachable: The store does not answer.
     """
-    verifications = latest_verifications(ledger.read_all(store, "verifications"))
-    tests = latest_tests([*ledger.read_all(store, "restores"), *ledger.read_all(store, "drills")])
-    found = []
-    for name in store.folders():
-        if not is_snapshot_name(name):
-            continue
-        entry = read_entry(store, name)
-        if entry is not None:
-            found.append(
-                replace(
-                    entry,
-                    verification=verifications.get((name, entry.checksum)),
-                    restore_tested_at=tests.get(name),
-                )
-            )
+    known = known or Remembered()
+    known.begin()
+    verified = ledger.read_all(store, "verifications", known)
+    drills, restores = ledger.read_all(store, "drills", known), ledger.read_all(store, "restores", known)
+    held = ledger.read_all(store, "holds", known)
+    verifications = latest_verifications(verified, drills)
+    tests = latest_tests([*restores, *drills, *verified])
+    holds = standing(held)
+    found = [
+        replace(
+            entry,
+            verification=verifications.get((entry.name, entry.checksum)),
+            restore_tested_at=tests.get(entry.name),
+            holds=tuple(h.id for h in holds if keeps(h, entry)),
+        )
+        for entry in _entries(store, known)
+    ]
+    known.save()
     return sorted(found, key=lambda e: (e.taken_at, e.name), reverse=True)
+
+
+def _entries(store: Store, known: Remembered) -> list[SnapshotEntry]:
+    names = [name for name in store.folders() if is_snapshot_name(name)]
+    manifests = _manifests(store, names)
+    found: dict[str, SnapshotEntry | None] = {
+        name: known.entry(name, manifests[name]) for name in names if name in manifests
+    }
+    new = [name for name in names if found.get(name) is None]
+    if len(new) < _FEW:
+        read = [read_entry(store, name) for name in new]
+    else:
+        with ThreadPoolExecutor(_READERS) as pool:
+            read = list(pool.map(lambda name: read_entry(store, name), new))
+    for name, entry in zip(new, read, strict=True):
+        found[name] = entry
+        if entry is not None and name in manifests:
+            known.remember_entry(name, manifests[name], entry)
+    return [entry for name in names if (entry := found[name]) is not None]
+
+
+def _manifests(store: Store, names: Sequence[str]) -> dict[str, StoredObject]:
+    """The manifests that there are, as the store knows them: asked at once where it can be, else one by one,
+    side by side."""
+    paths = {f"{name}/{MANIFEST_NAME}": name for name in names}
+    heads = getattr(store, "heads", None)
+    if heads is not None:
+        return {paths[o.path]: o for o in heads(list(paths))}
+
+    def seen(path: str) -> StoredObject | None:
+        return next((o for o in store.list(path) if o.path == path), None)
+
+    with ThreadPoolExecutor(_READERS) as pool:
+        return {paths[o.path]: o for o in pool.map(seen, paths) if o is not None}
 
 
 def read_entry(store: Store, name: str) -> SnapshotEntry | None:
@@ -126,10 +172,14 @@ def read_manifest(store: Store, name: str) -> Manifest:
     return manifest
 
 
+_READERS, _FEW = 16, 32
+
+
 @dataclass(frozen=True, slots=True)
 class DumpFolder:
     """The files of a plain mongodump, paths relative to the snapshot."""
 
+    name: str
     files: dict[str, StoredObject]
     prelude: dict[str, Any]
 
@@ -146,13 +196,30 @@ class DumpFolder:
         """Ours, but without a manifest: a copy that was cut off."""
         return str(self.prelude.get("ToolVersion", "")).startswith(TOOL)
 
+    @property
+    def mixed(self) -> Failed | None:
+        """Packed and plain files side by side: those of one kind are left from an earlier dump into the same
+        folder, and nothing says which. mongorestore takes one kind and is silent about the other."""
+        kinds: dict[Compression, str] = {}
+        for path in sorted(self.files):
+            if "/" in path and split_name(path) is not None:
+                kinds.setdefault(of_path(path), path)
+        if len(kinds) < 2:
+            return None
+        return Failed(
+            "snapshot-mixed",
+            f"The dump {self.name} has files of two dumps: {' and '.join(sorted(kinds.values()))} are not "
+            "packed alike. Which of them belong to its oplog is not known, so nothing is restored from it.",
+            "Take the files of the older dump out of the folder.",
+        )
+
 
 def read_dump_folder(store: Store, name: str) -> DumpFolder | None:
     """The files of a snapshot's folder; None where they are no dump."""
     files = {o.path.removeprefix(f"{name}/"): o for o in store.list(f"{name}/")}
     if not any(path in OPLOG_NAMES or ("/" in path and split_name(path)) for path in files):
         return None
-    return DumpFolder(files, _read_prelude(store, name, files))
+    return DumpFolder(name, files, _read_prelude(store, name, files))
 
 
 def oplog_file(store: Store, name: str, folder: DumpFolder) -> SnapshotFile | None:
@@ -160,7 +227,7 @@ def oplog_file(store: Store, name: str, folder: DumpFolder) -> SnapshotFile | No
     path = folder.oplog_path
     if path is None:
         return None
-    packed = b"".join(store.read(f"{name}/{path}", 0, 2)) == b"\x1f\x8b"
+    packed = b"".join(store.read(f"{name}/{path}", 0, 3)) == b"\x1f\x8b\x08"
     return SnapshotFile(
         name, path, "gzip" if packed and folder.compression == "gzip" else of_path(path), None
     )
@@ -172,7 +239,10 @@ def scan_window(store: Store, file: SnapshotFile) -> Window | None:
     Raises:
         Failed: ``snapshot-corrupt``.
     """
-    return window_of(documents(store, file))
+    try:
+        return window_of(documents(store, file))
+    except rawbson.TornDocument as error:
+        raise corrupt(file, str(error)) from None
 
 
 def window_of(chunks: Iterable[bytes]) -> Window | None:
@@ -208,6 +278,8 @@ def _scan_dump(store: Store, name: str) -> SnapshotEntry | None:
             f"Snapshot {name} in store {store.name} is not finished: it has no manifest.",
             "Use another snapshot; remove this one if nothing is writing it.",
         )
+    elif folder.mixed is not None:
+        problem = folder.mixed
     else:
         try:
             window = _cached_window(store, name, folder)
@@ -286,13 +358,20 @@ def _bounded(chunks: Iterator[bytes], limit: int = 1024 * 1024) -> Iterator[byte
         yield chunk
 
 
-def list_all(stores: Mapping[str, Store]) -> tuple[list[SnapshotEntry], dict[str, Trouble]]:
-    """The entries of several stores, in their order, and by name why a store could not be listed."""
+def list_all(
+    stores: Mapping[str, Store], remembered: Path | None = None
+) -> tuple[list[SnapshotEntry], dict[str, Trouble]]:
+    """The entries of several stores, in their order, and by name why a store could not be listed.
+
+    Args:
+        remembered: A folder that keeps what was read for the next time; None: nothing is kept.
+    """
     entries: list[SnapshotEntry] = []
     troubles: dict[str, Trouble] = {}
     for name, store in stores.items():
         try:
-            entries += list_snapshots(store)
+            known = None if remembered is None else Remembered.of(store, remembered)
+            entries += list_snapshots(store, known)
         except Trouble as trouble:
             troubles[name] = trouble
     return entries, troubles

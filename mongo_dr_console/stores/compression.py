@@ -26,13 +26,13 @@ class DamagedStream(ValueError):
 
 
 class Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
+    def compress(self, data: bytes | memoryview, /) -> bytes | memoryview: ...
 
     def flush(self) -> bytes: ...
 
 
 class _Plain:
-    def compress(self, data: bytes, /) -> bytes:
+    def compress(self, data: bytes | memoryview, /) -> bytes | memoryview:
         return data
 
     def flush(self) -> bytes:
@@ -73,8 +73,10 @@ def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[by
 
 def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
     stream: Any = None
+    begun = False
     for chunk in chunks:
         data = chunk
+        begun = begun or bool(chunk)
         while data:
             if stream is None:
                 stream = isal_zlib.decompressobj(_GZIP_WINDOW)
@@ -90,6 +92,8 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 data = stream.unconsumed_tail
     if stream is not None:
         yield from _rest(stream)
+    elif not begun:
+        raise DamagedStream("the file is empty, and no gzip stream is")
 
 
 def _rest(stream: Any) -> Iterator[bytes]:
@@ -105,7 +109,9 @@ def _rest(stream: Any) -> Iterator[bytes]:
 
 def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
     stream: Any = None
+    begun = False
     for chunk in chunks:
+        begun = begun or bool(chunk)
         # Small pieces bound the memory: this decompressor gives out all that a piece holds at once.
         for at in range(0, len(chunk), _PIECE):
             data = chunk[at : at + _PIECE]
@@ -123,3 +129,5 @@ def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
                     data, stream = stream.unused_data, None
     if stream is not None:
         raise DamagedStream("the zstd stream is cut off")
+    if not begun:
+        raise DamagedStream("the file is empty, and no zstd stream is")

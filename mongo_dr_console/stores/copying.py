@@ -8,44 +8,64 @@ from mongo_dr_console.model.manifest import FileEntry, Manifest
 from mongo_dr_console.model.progress import Report, StepDone, StepProgress, StepStarted, StopSignal
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.stores import snapshot_files
-from mongo_dr_console.stores.local import LocalStore
+from mongo_dr_console.stores.begin import begin_snapshot
 from mongo_dr_console.stores.snapshot_reader import open_snapshot
-from mongo_dr_console.stores.snapshot_writer import SnapshotWriter
 from mongo_dr_console.stores.store import Store
 
 
-def copy_snapshot(source: Store, name: str, target: LocalStore, report: Report, stop: StopSignal) -> Manifest:
-    """Copies a snapshot under its name, whole or not at all.
+def copy_snapshot(
+    source: Store,
+    name: str,
+    target: Store,
+    report: Report,
+    stop: StopSignal,
+    pace: Callable[[int], None] = lambda _: None,
+) -> Manifest | None:
+    """Copies a snapshot under its name, whole or not at all. A dump without a manifest is copied as it is:
+    its files must come out as long as they are listed, and nothing more is known of them.
+
+    Args:
+        pace: Called with the bytes that were copied; waits as long as a rate limit wants.
 
     Raises:
-        Failed: ``snapshot-corrupt``, ``snapshot-exists``, ``store-full``, or it has no manifest.
+        Failed: ``snapshot-corrupt``, ``snapshot-exists``, ``store-full``.
         Interrupted: As ``stop`` says.
     """
     reader = open_snapshot(source, name)
     manifest = reader.manifest
-    if manifest is None:
-        raise Failed("manifest-missing", f"Snapshot {name} has no manifest, so a copy could not be checked.")
+    files = sorted(reader.files.values(), key=lambda entry: entry.path)
+    total = sum(entry.size for entry in files)
     step = f"copy to {target.name}"
-    report(StepStarted(step, manifest.stored_bytes, "bytes"))
+    report(StepStarted(step, total, "bytes"))
     done = 0
-    tell = _every_mib(lambda n: report(StepProgress(step, n, manifest.stored_bytes, "bytes", n)))
-    with SnapshotWriter(target, name) as writer:
-        for entry in manifest.files:
+    tell = _every_mib(lambda n: report(StepProgress(step, n, total, "bytes", n)))
+    with begin_snapshot(target, name) as writer:
+        for entry in files:
             file = writer.open(entry.path)
-            for chunk in snapshot_files.stored_bytes(source, reader.file(entry.path)):
-                stop.check()
-                file.write(chunk)
-                done += len(chunk)
-                tell(done)
-            _check_same(entry, file.finish())
+            begun = done
+            while True:
+                try:
+                    for chunk in snapshot_files.stored_bytes(reader.store, reader.file(entry.path)):
+                        stop.check()
+                        file.write(chunk)
+                        pace(len(chunk))
+                        done += len(chunk)
+                        tell(done)
+                    break
+                except Failed as error:
+                    if error.code != "snapshot-corrupt" or not reader.fall_over(entry.path):
+                        raise
+                file.restart()
+                done = begun
+            _check_same(entry, file.finish(), manifest)
         writer.finish(manifest)
-    report(StepProgress(step, done, manifest.stored_bytes, "bytes", done))
-    report(StepDone(step, facts={"bytes": done, "files": len(manifest.files)}))
+    report(StepProgress(step, done, total, "bytes", done))
+    report(StepDone(step, facts={"bytes": done, "files": len(files)}))
     return manifest
 
 
-def _check_same(wanted: FileEntry, written: FileEntry) -> None:
-    if wanted != written:
+def _check_same(wanted: FileEntry, written: FileEntry, manifest: Manifest | None) -> None:
+    if wanted.size != written.size or (manifest is not None and wanted != written):
         raise Failed("copy-differs", f"{wanted.path} became another file while it was copied.", "Try again.")
 
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
+from typing import BinaryIO
 
 from mongo_dr_console.model.trouble import Failed, Unreachable, WrongUse
 from mongo_dr_console.stores import faults
 from mongo_dr_console.stores.store import StoredObject
 
 CHUNK = 1024 * 1024
+_TRIES = 20
 PARTIAL = ".partial-"
 """Prefix of everything that is being written: never listed, removed once its writer is dead."""
 
@@ -33,7 +39,8 @@ class LocalStore:
         parent = prefix.rpartition("/")[0]
         folder = self._inside(parent) if parent else self.root
         with faults.told(self.root):
-            found = sorted(self._walk(folder, prefix), key=lambda o: o.path)
+            relative = f"{parent}/" if parent else ""
+            found = sorted(self._walk(os.fspath(folder), relative, prefix), key=attrgetter("path"))
         yield from found
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
@@ -95,11 +102,40 @@ class LocalStore:
     def delete(self, path: str) -> None:
         target = self._inside(path)
         with faults.told(self.root):
-            try:
+            with suppress(FileNotFoundError, NotADirectoryError):
                 target.unlink()
-            except (FileNotFoundError, NotADirectoryError):
+                sync_folder(target.parent)
+            self._remove_empty(target.parent)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """A folder is there for what is in it, as in S3."""
+        while folder != self.root and folder.is_relative_to(self.root):
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:
                 return
-            sync_folder(target.parent)
+            folder = folder.parent
+
+    def sweep(self, prefix: str, seconds: float) -> int:
+        """Removes what killed writers left half-written below a folder, and has not been touched for so long;
+        returns how many."""
+        folder, removed = self._inside(prefix.strip("/")) if prefix.strip("/") else self.root, 0
+        with faults.told(self.root):
+            for left in folder.rglob(f"{PARTIAL}*") if folder.is_dir() else ():
+                try:
+                    # Folder and lock of a snapshot's writer are its own business.
+                    if (
+                        left.is_file()
+                        and left.suffix != ".lock"
+                        and time.time() - left.stat().st_mtime >= seconds
+                    ):
+                        left.unlink()
+                        removed += 1
+                except FileNotFoundError:
+                    continue
+        return removed
 
     def size(self, path: str) -> int | None:
         """Bytes of an object; None if there is none."""
@@ -110,14 +146,26 @@ class LocalStore:
             except FileNotFoundError:
                 return None
 
-    def _fill(self, temporary: Path, chunks: Iterable[bytes]) -> None:
+    def heads(self, paths: Iterable[str]) -> tuple[StoredObject, ...]:
+        """Those of these objects that there are."""
+        found = []
         with faults.told(self.root):
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("xb") as file:
-                for chunk in chunks:
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
+            for path in paths:
+                try:
+                    facts = (self.root / path).stat()
+                except (FileNotFoundError, NotADirectoryError):
+                    continue
+                if stat.S_ISREG(facts.st_mode):
+                    modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+                    found.append(StoredObject(path, facts.st_size, modified))
+        return tuple(found)
+
+    def _fill(self, temporary: Path, chunks: Iterable[bytes]) -> None:
+        with faults.told(self.root), _opened(temporary) as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
 
     def _temporary(self, target: Path) -> Path:
         # Independent of the target's name, which may already be as long as a name can be.
@@ -136,21 +184,26 @@ class LocalStore:
             raise WrongUse("path-outside-store", f"{path!r} leads out of the store {self.describe()}.")
         return target
 
-    def _walk(self, folder: Path, prefix: str) -> Iterator[StoredObject]:
-        if not folder.is_dir():
+    def _walk(self, folder: str, relative: str, prefix: str) -> Iterator[StoredObject]:
+        """Names as text, since there may be a hundred thousand. What goes meanwhile is not there."""
+        try:
+            entries = os.scandir(folder)
+        except (FileNotFoundError, NotADirectoryError):
             return
-        for entry in os.scandir(folder):
-            if entry.name.startswith("."):
-                continue
-            path = Path(entry.path)
-            if entry.is_dir(follow_symlinks=False):
-                relative = path.relative_to(self.root).as_posix() + "/"
-                if relative.startswith(prefix) or prefix.startswith(relative):
-                    yield from self._walk(path, prefix)
-            elif entry.is_file():
-                found = self._object(path)
-                if found.path.startswith(prefix):
-                    yield found
+        with entries:
+            for entry in entries:
+                if entry.name[0] == ".":
+                    continue
+                path = relative + entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    below = path + "/"
+                    if below.startswith(prefix) or prefix.startswith(below):
+                        yield from self._walk(entry.path, below, prefix)
+                elif path.startswith(prefix) and entry.is_file():
+                    with suppress(FileNotFoundError):
+                        facts = entry.stat()
+                        modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+                        yield StoredObject(path, facts.st_size, modified)
 
     def _object(self, path: Path) -> StoredObject:
         facts = path.stat()
@@ -167,6 +220,16 @@ class LocalStore:
                 f"Store {self.name}: there is no folder {self.root}.",
                 "Mount its disk, or correct the store's path; the first backup makes the folder.",
             )
+
+
+def _opened(path: Path) -> BinaryIO:
+    """A new file. Its folder may be removed for being empty right after it was made."""
+    for _ in range(_TRIES):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return path.open("xb")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("xb")
 
 
 def sync_folder(folder: Path) -> None:

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from mongo_dr_console.config import LocalStoreConfig, Profile, StoreConfig
-from mongo_dr_console.model.trouble import Refused, WrongUse
+from mongo_dr_console.model.trouble import Trouble, WrongUse
 from mongo_dr_console.stores.local import LocalStore
+from mongo_dr_console.stores.patience import Patience, of_a_look
 from mongo_dr_console.stores.store import Store
 
 
-def open_store(name: str, config: StoreConfig) -> Store:
-    """The store of one configuration section.
+def open_store(name: str, config: StoreConfig, patience: Patience | None = None) -> Store:
+    """The store of one configuration section; nothing is asked of it yet.
 
-    Raises:
-        Refused: A type of store that this version cannot use.
+    Args:
+        patience: How long one over the network is waited for; None for what this process does.
     """
     if isinstance(config, LocalStoreConfig):
         return LocalStore(name, config.path)
-    raise Refused(
-        "store-unsupported",
-        f"Store {name!r} is of type {config.type!r}; this version works with local stores.",
-        "Name a local store: --store NAME",
-    )
+    from mongo_dr_console.stores.s3 import S3Store
+
+    return S3Store(name, config, patience)
 
 
 def open_stores(profile: Profile) -> dict[str, Store]:
-    """All stores of a profile that this version can use, by name: local ones first, else as configured."""
+    """All stores of a profile, by name: the nearest first, which are the local ones, else as configured."""
     names = sorted(profile.stores, key=lambda name: profile.stores[name].type != "local")
-    return {
-        name: open_store(name, profile.stores[name])
-        for name in names
-        if isinstance(profile.stores[name], LocalStoreConfig)
-    }
+    return {name: open_store(name, profile.stores[name]) for name in names}
+
+
+def open_answering(profile: Profile) -> tuple[dict[str, Store], dict[str, Trouble]]:
+    """The stores of a profile that answer, the nearest first, and by name why the others do not. That is seen
+    within seconds, also by a job, which would wait for minutes later on."""
+    found: dict[str, Store] = {}
+    troubles: dict[str, Trouble] = {}
+    for name, store in open_stores(profile).items():
+        try:
+            open_store(name, profile.stores[name], of_a_look()).folders("ledger")
+            found[name] = store
+        except Trouble as trouble:
+            troubles[name] = trouble
+    return found, troubles
 
 
 def choose_stores(profile: Profile, names: list[str] | None) -> dict[str, Store]:
@@ -38,7 +47,6 @@ def choose_stores(profile: Profile, names: list[str] | None) -> dict[str, Store]
 
     Raises:
         WrongUse: No stores are configured, or an unknown name.
-        Refused: A named store is of a type that this version cannot use.
     """
     if not profile.stores:
         raise WrongUse(

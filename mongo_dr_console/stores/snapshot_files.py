@@ -78,19 +78,10 @@ def documents(store: Store, file: SnapshotFile) -> Iterator[bytes]:
     Raises:
         Failed: ``snapshot-corrupt``.
     """
-    rest, consumed = b"", 0
-    for piece in plain_bytes(store, file):
-        buffer = rest + piece if rest else piece
-        try:
-            whole = rawbson.whole_prefix(buffer, consumed)
-        except rawbson.TornDocument as error:
-            raise corrupt(file, str(error)) from None
-        if whole:
-            yield buffer[:whole] if whole < len(buffer) else buffer
-        rest = buffer[whole:]
-        consumed += whole
-    if rest:
-        raise corrupt(file, f"it ends within a document ({len(rest)} bytes of it)")
+    try:
+        yield from rawbson.whole_chunks(plain_bytes(store, file))
+    except rawbson.TornDocument as error:
+        raise corrupt(file, str(error)) from None
 
 
 def corrupt(file: SnapshotFile, why: str) -> Failed:

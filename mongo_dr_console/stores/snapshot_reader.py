@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -11,17 +11,17 @@ from bson.raw_bson import RawBSONDocument
 
 from mongo_dr_console.model.extjson import NotCanonical, loads
 from mongo_dr_console.model.filenames import (
-    BUCKETS,
     DATA_SUFFIX,
     METADATA_SUFFIX,
+    escape,
     is_truncated,
     split_name,
     unescape,
 )
 from mongo_dr_console.model.manifest import CollectionEntry, FileEntry, Kind, Manifest, Window
-from mongo_dr_console.model.namespace import Namespace
+from mongo_dr_console.model.namespace import BUCKETS, Namespace, is_buckets
 from mongo_dr_console.model.rawbson import RAW
-from mongo_dr_console.model.trouble import Failed
+from mongo_dr_console.model.trouble import Failed, Trouble
 from mongo_dr_console.stores import snapshot_files
 from mongo_dr_console.stores.catalogue import (
     DumpFolder,
@@ -31,6 +31,7 @@ from mongo_dr_console.stores.catalogue import (
     scan_window,
 )
 from mongo_dr_console.stores.compression import of_path
+from mongo_dr_console.stores.copies import Copies, as_one
 from mongo_dr_console.stores.snapshot_files import OPLOG_NAMES, SnapshotFile, corrupt
 from mongo_dr_console.stores.store import Store
 
@@ -95,10 +96,16 @@ class SnapshotReader:
         self._oplog = oplog
         self._window = manifest.window if manifest else None
         self._collections: tuple[StoredCollection, ...] | None = None
+        self._is_proven = not isinstance(store, Copies)
 
     @property
     def origin(self) -> str:
         return self.manifest.origin if self.manifest else "mongodump"
+
+    @property
+    def oplog_path(self) -> str:
+        """The file of the window's oplog, relative to the snapshot; empty where there is none."""
+        return "" if self._oplog is None else self._oplog.path
 
     @property
     def window(self) -> Window | None:
@@ -138,7 +145,25 @@ class SnapshotReader:
                 "writes went on meanwhile.",
                 "Use another snapshot.",
             )
+        self._prove(self._oplog)
         return snapshot_files.documents(self.store, self._oplog)
+
+    def fall_over(self, path: str) -> bool:
+        """A file that was just read is damaged: whether another copy of it is read from now on. What was
+        made of the damaged one must be thrown away."""
+        return isinstance(self.store, Copies) and self.store.blame(f"{self.name}/{path}")
+
+    def _prove(self, oplog: SnapshotFile) -> None:
+        """Where there are several copies, reads the oplog once ahead: what was replayed of a bad one could
+        not be taken back."""
+        while not self._is_proven:
+            try:
+                for _ in snapshot_files.stored_bytes(self.store, oplog):
+                    pass
+                self._is_proven = True
+            except Failed as error:
+                if error.code != "snapshot-corrupt" or not self.fall_over(oplog.path):
+                    raise
 
     def file(self, path: str) -> SnapshotFile:
         """A file of the snapshot, ready to be read."""
@@ -174,13 +199,17 @@ class SnapshotReader:
             found = self._metadata(metadata_path)
             name = str(found.get("collectionName") or unescape(base))
             # A time series' data are its buckets; from servers 8.3 on they have the plain name.
-            bases = [BUCKETS + base, base] if _kind(found) == "timeseries" else [base]
+            bases = [escape(BUCKETS + name), base] if _kind(found) == "timeseries" else [base]
             data_path = next((data.pop((database, b)) for b in bases if (database, b) in data), None)
+            if data_path is None and _kind(found) != "view":
+                # mongodump writes one for an empty collection too.
+                raise corrupt(self.file(metadata_path), "the data file that belongs to it is missing")
             yield self._scanned(Namespace(database, name), found, data_path, metadata_path)
         for (database, base), data_path in data.items():
-            # A dump of one collection without metadata: restorable with default options.
-            if not is_truncated(base) and not base.startswith(BUCKETS):
-                yield self._scanned(Namespace(database, unescape(base)), _NO_METADATA, data_path, None)
+            if is_truncated(base) or is_buckets(unescape(base)):
+                raise corrupt(self.file(data_path), "its metadata is missing, without which nobody knows it")
+            # A dump of one collection without metadata: restorable with default options, as by mongorestore.
+            yield self._scanned(Namespace(database, unescape(base)), _NO_METADATA, data_path, None)
 
     def _scanned(
         self,
@@ -220,7 +249,14 @@ class SnapshotReader:
         return data, metadata
 
     def _metadata(self, path: str) -> RawBSONDocument:
-        file = self.file(path)
+        while True:
+            try:
+                return self._read_metadata(self.file(path))
+            except Failed as error:
+                if error.code != "snapshot-corrupt" or not self.fall_over(path):
+                    raise
+
+    def _read_metadata(self, file: SnapshotFile) -> RawBSONDocument:
         text = bytearray()
         for chunk in snapshot_files.plain_bytes(self.store, file):
             text += chunk
@@ -252,8 +288,36 @@ def open_snapshot(store: Store, name: str) -> SnapshotReader:
         manifest=manifest,
         files=files,
         oplog=None if oplog is None else SnapshotFile(name, oplog.path, manifest.compression, oplog),
-        checksum=_checksum((entry.path, entry.sha256) for entry in manifest.files),
+        checksum=_checksum_of(manifest),
     )
+
+
+def open_copies(
+    stores: Sequence[Store], name: str, checksum: str, tell: Callable[[str], None] = lambda _: None
+) -> SnapshotReader:
+    """Opens a snapshot in all of the stores that have this very one, the first of them read first.
+
+    Args:
+        stores: The nearest first.
+        checksum: What the reader of one of the copies has.
+        tell: Called with what is wrong with a copy, now or later.
+
+    Raises:
+        Trouble: As ``open_snapshot`` for the first store, where no other has it.
+    """
+    found: list[Store] = []
+    for store in stores:
+        try:
+            if _checksum_of(read_manifest(store, name)) == checksum:
+                found.append(store)
+        except Trouble as trouble:
+            if store is stores[0] and trouble.code != "manifest-missing":
+                tell(f"the copy in store {store.name} is not read: {trouble.message}")
+    return open_snapshot(as_one(found or stores[:1], tell), name)
+
+
+def _checksum_of(manifest: Manifest) -> str:
+    return _checksum((entry.path, entry.sha256) for entry in manifest.files)
 
 
 def _open_dump(store: Store, name: str) -> SnapshotReader:
@@ -270,6 +334,8 @@ def _open_dump(store: Store, name: str) -> SnapshotReader:
             f"Snapshot {name} in store {store.name} is not finished: it has no manifest.",
             "Use another snapshot; remove this one if nothing is writing it.",
         )
+    if folder.mixed is not None:
+        raise folder.mixed
     files = {path: FileEntry(path=path, size=o.size, sha256="") for path, o in folder.files.items()}
     # Without a manifest there are no checksums, and reading everything for a plan would take too long: sizes
     # and times tell whether it was touched.

@@ -4,11 +4,10 @@ manifest last, then one rename. A snapshot is there whole or not at all."""
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,20 +24,20 @@ from mongo_dr_console.model.manifest import (
 )
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.stores import faults
-from mongo_dr_console.stores.compression import compressor
+from mongo_dr_console.stores.compression import decompress
 from mongo_dr_console.stores.local import PARTIAL, LocalStore, sync_folder
+from mongo_dr_console.stores.snapshot_output import FileWriter, check_path
 
 _LOCK_SUFFIX = ".lock"
 _SWEEP_LOCK = ".sweep.lock"
+_PIECE = 4 * 1024 * 1024
 
 
-class FileWriter:
-    """One file of a snapshot; not to be used from two threads at a time."""
+class LocalFile:
+    """The output of a ``FileWriter`` in a folder."""
 
-    def __init__(self, root: Path, folder: Path, path: str, compression: Compression) -> None:
+    def __init__(self, root: Path, folder: Path, path: str) -> None:
         self._root = root
-        self._path = path
-        self._compression = compression
         with faults.told(root):
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -51,51 +50,33 @@ class FileWriter:
                     "two collections would overwrite the other.",
                     "Back up into a store on a case-sensitive file system.",
                 ) from None
-        self._begin()
 
-    def _begin(self) -> None:
-        self._stream = compressor(self._compression)
-        self._digest = hashlib.sha256()
-        self._size = 0
-
-    def write(self, data: bytes) -> None:
-        """Raises Failed (``store-full``) where there is no room."""
-        self._put(self._stream.compress(data))
+    def write(self, data: bytes | memoryview) -> None:
+        with faults.told(self._root):
+            self._file.write(data)
 
     def restart(self) -> None:
-        """Forgets all that was written."""
         with faults.told(self._root):
             self._file.seek(0)
             self._file.truncate()
-        self._begin()
 
-    def finish(self) -> FileEntry:
-        """Ends the stream and makes the file durable."""
-        self._put(self._stream.flush())
+    def finish(self) -> None:
         with faults.told(self._root):
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
-        return FileEntry(path=self._path, size=self._size, sha256=self._digest.hexdigest())
 
     def discard(self) -> None:
-        """Closes without a word; the folder is going to be removed."""
         try:
             self._file.close()
         except OSError:
             # The buffered rest of a full disk; the descriptor is closed all the same.
             return
 
-    def _put(self, data: bytes) -> None:
-        if data:
-            self._digest.update(data)
-            self._size += len(data)
-            with faults.told(self._root):
-                self._file.write(data)
-
 
 class SnapshotWriter:
-    """A snapshot that is being written. Used in a ``with`` block: what is not finished by its end is removed.
+    """A snapshot that is being written into a local store. Used in a ``with`` block: what is not finished by
+    its end is removed.
 
     The first thing it does is to remove what dead writers left; a living one holds a lock on its own.
     """
@@ -119,13 +100,35 @@ class SnapshotWriter:
 
     def open(self, path: str, compression: Compression = "none") -> FileWriter:
         """Begins a file; ``path`` is relative to the snapshot, with its suffix."""
-        parts = path.split("/")
-        if any(part in ("", ".", "..") or "\0" in part for part in parts):
-            raise Failed("name-unusable", f"No file can be called {path!r}, so the snapshot cannot be made.")
-        writer = FileWriter(self.store.root, self.folder, path, compression)
+        check_path(path)
+        writer = FileWriter(LocalFile(self.store.root, self.folder, path), path, compression)
         with self._guard:
             self._open.append(writer)
         return writer
+
+    def remove(self, path: str) -> None:
+        """Takes back a file of this snapshot that is not wanted as it is; it may be written anew."""
+        with self._guard:
+            for writer in [w for w in self._open if w.path == path]:
+                writer.discard()
+                self._open.remove(writer)
+        with faults.told(self.store.root):
+            (self.folder / path).unlink(missing_ok=True)
+
+    def rewrite(
+        self, path: str, compression: Compression, change: Callable[[Iterator[bytes]], Iterator[bytes]]
+    ) -> FileEntry:
+        """Writes a finished file anew: ``change`` gets its bytes, uncompressed, and says what they become."""
+        old = self.folder / f"{path}.before"
+        with faults.told(self.store.root):
+            (self.folder / path).rename(old)
+            with old.open("rb") as file:
+                pieces = decompress(iter(lambda: file.read(_PIECE), b""), compression)
+                writer = self.open(path, compression)
+                for piece in change(pieces):
+                    writer.write(piece)
+            old.unlink()
+        return writer.finish()
 
     def put(self, path: str, data: bytes, compression: Compression = "none") -> FileEntry:
         """Writes a small file."""
@@ -133,14 +136,18 @@ class SnapshotWriter:
         writer.write(data)
         return writer.finish()
 
-    def finish(self, manifest: Manifest) -> None:
+    def finish(self, manifest: Manifest | None) -> None:
         """Writes the manifest and gives the snapshot its name.
+
+        Args:
+            manifest: None for the copy of a dump that has none.
 
         Raises:
             Failed: No room, or there is a snapshot of this name.
         """
         root = self.store.root
-        self.put(MANIFEST_NAME, manifest.to_text().encode())
+        if manifest is not None:
+            self.put(MANIFEST_NAME, manifest.to_text().encode())
         with faults.told(root):
             for folder, _, _ in os.walk(self.folder):
                 sync_folder(Path(folder))

@@ -54,3 +54,12 @@ class Store(Protocol):
     def delete(self, path: str) -> None:
         """Removes an object; no error if it is not there."""
         ...
+
+    def size(self, path: str) -> int | None:
+        """Bytes of an object; None if there is none."""
+        ...
+
+    def sweep(self, prefix: str, seconds: float) -> int:
+        """Removes what killed writers left half-written below a folder, and has not been touched for so long;
+        returns how many."""
+        ...

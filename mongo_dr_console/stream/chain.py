@@ -7,25 +7,11 @@ from dataclasses import dataclass
 
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.entryhead import head
+from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed
 
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """What identifies an entry: two copies of the oplog agree at a position when all three are equal.
-
-    ``hash`` is SHA-256 of the raw entry, in hex, the same on all members (server-rules 14).
-    """
-
-    position: Position
-    term: int
-    hash: str
-
-    @classmethod
-    def of(cls, raw: bytes) -> Link:
-        _, position, term = head(raw)
-        return cls(position, term, rawbson.entry_hash(raw))
+__all__ = ["Chain", "Link", "check_joint", "checked"]
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -12,9 +13,10 @@ from bson.raw_bson import RawBSONDocument
 
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.describe import describe_entry, describe_operation
-from mongo_dr_console.model.entryhead import head, operation_type
+from mongo_dr_console.model.entryhead import head, operation_type, place_of
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.eventscan import (
+    DEFAULT_MINIMUM,
     GAP_SECONDS,
     NO_FIELDS,
     PACE,
@@ -25,6 +27,7 @@ from mongo_dr_console.model.eventscan import (
 )
 from mongo_dr_console.model.oplogentry import Operation, TransactionAssembler, raw_entry
 from mongo_dr_console.model.position import MAX_ORDINAL, Bound, Limit, Position, Span
+from mongo_dr_console.model.slowdeletes import PAUSE_MINUTES, Tally, slow_deletes
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.when import event_by_id
 from mongo_dr_console.stream.source import StreamSource
@@ -33,6 +36,9 @@ _LOOK_BACK = 60
 """Seconds before ``since`` from which on is read, so that an event keeps its first entry and so its id."""
 
 _REACH = int(2 * GAP_SECONDS) + 1
+_LOOK_SLOW = 6 * 3600
+"""Seconds around what is asked for in which a slow one must be a mass to be seen."""
+_PAUSE = (PAUSE_MINUTES + 1) * 60
 
 # Whole entries as plain dictionaries: for the many small deletes and updates faster than a raw document.
 _PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -41,6 +47,9 @@ _PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(
     unicode_decode_error_handler=rawbson.RAW.unicode_decode_error_handler,
 )
 _LARGE = 4096
+_LOGINS = b"admin.system."
+_NAMED_BY = 400
+"""An entry's namespace lies within so many bytes of its front, behind the session at most."""
 
 
 @runtime_checkable
@@ -50,6 +59,10 @@ class Searchable(StreamSource, Protocol):
     def entry_before(self, position: Position) -> Position | None: ...
 
     def destructive(self, start: Position, end: Position, threshold: int, reach: int) -> Iterator[bytes]: ...
+
+    def tallies(self, start: Position, end: Position, minimum: int) -> list[Tally]: ...
+
+    def sizes(self, namespaces: Sequence[str]) -> dict[str, int]: ...
 
     def touching(
         self, namespace: str, identities: Sequence[Any], start: Position, end: Position
@@ -84,8 +97,11 @@ def find_events(
     since: Position | None = None,
     until: Position | None = None,
     wanted: Filter | None = None,
+    *,
+    slow: bool = False,
 ) -> list[Event]:
-    """The events of a source that reach into ``since`` to ``until`` (both included), oldest first.
+    """The events of a source that reach into ``since`` to ``until`` (both included), oldest first; with
+    ``slow`` also mass deletes that are spread over hours, for which more is read.
 
     Whatever ``since`` is, an event is found whole and with the same id, unless the source itself begins in
     the middle of it.
@@ -98,7 +114,11 @@ def find_events(
     for window in source.windows():
         if (since and window.end < since) or (until and window.start > until):
             continue
-        found += _scan_window(source, window, since or window.start, until or window.end, wanted.minimum)
+        span = Span(since or window.start, until or window.end)
+        fast = _scan_window(source, window, span.start, span.end, wanted.minimum)
+        found += fast
+        if slow:
+            found += find_slow(source, window, span, fast, wanted.minimum)
     chosen = [e for e in found if wanted.wants(e)]
     chosen.sort(key=lambda e: (e.position, e.id))
     return [e.model_copy(update={"before": entry_before(source, e.position)}) for e in chosen]
@@ -110,12 +130,32 @@ def find_event(source: StreamSource, identity: str) -> Event:
     Raises:
         WrongUse: There is none, or several begin with it.
     """
-    try:
-        return event_by_id(find_events(source), identity)
-    except WrongUse as trouble:
-        if trouble.code != "event-unknown":
-            raise
-    return event_by_id(find_events(source, wanted=Filter(minimum=PACE)), identity)
+    for slow in (False, True):
+        for minimum in (DEFAULT_MINIMUM, PACE):
+            try:
+                return event_by_id(find_events(source, wanted=Filter(minimum=minimum), slow=slow), identity)
+            except WrongUse as trouble:
+                if trouble.code != "event-unknown":
+                    raise
+                unknown = trouble
+    raise unknown
+
+
+def with_shares(source: StreamSource, events: Sequence[Event]) -> list[Event]:
+    """The events with the share of their collections that mass deletes and updates hit, where the source
+    knows how many documents there are now; what was written since makes it inexact."""
+    if not isinstance(source, Searchable):
+        return list(events)
+    sizes = source.sizes(sorted({e.namespace for e in events if e.kind in ("mass-delete", "mass-update")}))
+    found = []
+    for event in events:
+        now = sizes.get(event.namespace)
+        if now is None or not event.documents or event.kind not in ("mass-delete", "mass-update"):
+            found.append(event)
+            continue
+        before = now + event.documents if event.kind == "mass-delete" else max(now, event.documents)
+        found.append(event.model_copy(update={"share": round(event.documents / before, 4)}))
+    return found
 
 
 def entry_before(source: StreamSource, position: Position) -> Position | None:
@@ -179,10 +219,75 @@ def _scan_window(
     while True:
         start = max(window.start, Position(max(since.t - look_back, 0), 0))
         found = _scan(source, start, until, window.end, minimum)
-        cut = start > window.start and any(e.position.t - start.t <= _REACH for e in found)
+        # Of one that is wanted; where others lie thick, the whole oplog would be read for nothing.
+        cut = start > window.start and any(
+            e.position.t - start.t <= _REACH and e.last >= since for e in found
+        )
         if not cut:
             return [e for e in found if e.last >= since and e.position <= until]
         look_back *= 20
+
+
+def find_slow(
+    source: StreamSource, window: Span, span: Span, known: Sequence[Event], minimum: int
+) -> list[Event]:
+    """The slow mass deletes of a window that reach into a span, each as a whole; ``known``: the other events
+    of that span."""
+    reach = _LOOK_SLOW
+    while True:
+        start = max(window.start, Position(max(span.start.t - reach, 0), 0))
+        end = min(window.end, Position(min(span.end.t + reach, MAX_ORDINAL), MAX_ORDINAL))
+        tallies = _tallies(source, start, end, minimum)
+        wider = start < span.start or end > span.end
+        fast = _scan(source, start, end, end, minimum) if tallies and wider else known
+        found = [
+            e for e in slow_deletes(tallies, fast, minimum) if e.last >= span.start and e.position <= span.end
+        ]
+        cut = any(start > window.start and e.position.t - start.t <= _PAUSE for e in found) or any(
+            end < window.end and end.t - e.last.t <= _PAUSE for e in found
+        )
+        if not cut:
+            return found
+        reach *= 6
+
+
+def _tallies(source: StreamSource, start: Position, end: Position, minimum: int) -> list[Tally]:
+    if isinstance(source, Searchable):
+        return source.tallies(start, end, minimum)
+    # Of each minute: how many, and the first and last position.
+    deletes: dict[tuple[str, str | None, int], list[Any]] = {}
+    inserts: dict[tuple[bytes, int], list[Any]] = {}
+    for raw in _entries(source.read(start, end)):
+        op, name, second, ordinal = place_of(raw)
+        if op == b"i":
+            place = (name, second // 60)
+            if (row := inserts.get(place)) is None:
+                row = inserts[place] = [0, (second, ordinal), None]
+        elif op == b"d":
+            lsid = bson.decode(raw, _PLAIN).get("lsid")
+            writer = None if lsid is None else bytes(lsid["id"]).hex()
+            at = (name.decode(), writer, second // 60)
+            if (row := deletes.get(at)) is None:
+                row = deletes[at] = [0, (second, ordinal), None]
+        else:
+            continue
+        row[0] += 1
+        row[2] = (second, ordinal)
+    totals: Counter[tuple[str, str | None]] = Counter()
+    for key, row in deletes.items():
+        totals[key[:2]] += row[0]
+    many = {key for key, count in totals.items() if count >= minimum}
+    names = {namespace.encode() for namespace, _ in many}
+    found = [
+        Tally("d", *key, row[0], Position(*row[1]), Position(*row[2]))
+        for key, row in deletes.items()
+        if key[:2] in many
+    ]
+    return found + [
+        Tally("i", name.decode(), None, minute, row[0], Position(*row[1]), Position(*row[2]))
+        for (name, minute), row in inserts.items()
+        if name in names
+    ]
 
 
 def _scan(source: StreamSource, start: Position, until: Position, end: Position, minimum: int) -> list[Event]:
@@ -219,7 +324,13 @@ class _Reader:
 
     def feed(self, scan: EventScan, raw: bytes) -> Iterator[Event]:
         op = operation_type(raw)
-        if op in "du":
+        if op in "iud" and raw.find(_LOGINS, 0, _NAMED_BY) >= 0:
+            # Few have that near their front; what it is is looked at below.
+            whole = raw_entry(raw)
+            time = self._tick(whole["ts"].time, whole.get("wall"))
+            for operation in self._assembler.feed(whole):
+                yield from scan.feed(operation, time)
+        elif op in "du":
             entry = bson.decode(raw, _PLAIN) if len(raw) < _LARGE else raw_entry(raw)
             lsid = entry.get("lsid")
             if op == "u" and lsid is not None:

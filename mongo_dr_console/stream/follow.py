@@ -52,6 +52,7 @@ def continue_from(
     for batch in raw_batches(client, position, through, query):
         if not first:
             yield batch
+            del batch
             continue
         first = False
         joint = next(rawbson.split(batch))

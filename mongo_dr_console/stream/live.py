@@ -13,7 +13,9 @@ from pymongo.read_concern import ReadConcern
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.entryhead import head
 from mongo_dr_console.model.eventscan import DROP_WAIT_SECONDS
+from mongo_dr_console.model.namespace import ROLES, USERS
 from mongo_dr_console.model.position import MAX_ORDINAL, Position, Span
+from mongo_dr_console.model.slowdeletes import Tally
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo import oplog
 from mongo_dr_console.mongo.client import told
@@ -52,12 +54,13 @@ class LiveOplog:
         return head(found[0]).position if found else None
 
     def destructive(self, start: Position, end: Position, threshold: int, reach: int) -> Iterator[bytes]:
-        """Only the entries that tell of events, filtered on the server: commands; the deletes and updates of
+        """Only the entries that tell of events, filtered on the server: commands; writes to users and roles;
+        the deletes and updates of
         namespaces that had at least ``threshold`` of one kind within one second from one writer, ``reach``
         seconds around those seconds; and writes into a database shortly before it is dropped. A scan of the
         whole range in Python costs ten times as much.
         """
-        wanted: list[dict[str, Any]] = [{"op": "c"}]
+        wanted: list[dict[str, Any]] = [{"op": "c"}, {"ns": {"$in": [str(USERS), str(ROLES)]}}]
         for (op, namespace), seconds in sorted(self._busy_seconds(start, end, threshold).items()):
             if op == "c":
                 database = re.escape(namespace.partition(".")[0])
@@ -67,6 +70,65 @@ class LiveOplog:
             ranges = [_seconds(a, b) for a, b in merge_seconds(seconds, reach)]
             wanted.append({"op": op, "ns": namespace, "$or": ranges})
         yield from self._raw({"ts": _between(start, end), "op": {"$ne": "n"}, "$or": wanted})
+
+    def tallies(self, start: Position, end: Position, minimum: int) -> list[Tally]:
+        """What ``model.slowdeletes`` goes by, summed up on the server: the deletes of writers that have at
+        least ``minimum`` in one namespace, and the inserts into these namespaces."""
+        deletes = {"o": "$op", "n": "$ns", "s": "$lsid.id"}
+        found = list(self._tallied({"op": "d"}, deletes, start, end, minimum))
+        names = sorted({t.namespace for t in found})
+        if names:
+            inserts = {"o": "$op", "n": "$ns"}
+            found += self._tallied({"op": "i", "ns": {"$in": names}}, inserts, start, end, 1)
+        return found
+
+    def _tallied(
+        self, wanted: dict[str, Any], group: dict[str, str], start: Position, end: Position, minimum: int
+    ) -> Iterator[Tally]:
+        minute = {"$floor": {"$divide": [{"$tsSecond": "$ts"}, 60]}}
+        summed = {"count": {"$sum": 1}, "first": {"$min": "$ts"}, "last": {"$max": "$ts"}}
+        each = {"minute": "$_id.minute", "count": "$count", "first": "$first", "last": "$last"}
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"ts": _between(start, end), **wanted}},
+            {"$group": {"_id": {**group, "minute": minute}, **summed}},
+            {
+                "$group": {
+                    "_id": {key: f"$_id.{key}" for key in group},
+                    "total": {"$sum": "$count"},
+                    "minutes": {"$push": each},
+                }
+            },
+            {"$match": {"total": {"$gte": minimum}}},
+        ]
+        concern = ReadConcern("majority")
+        try:
+            oplog = self._client.local.get_collection("oplog.rs", read_concern=concern)
+            for row in oplog.aggregate(pipeline, allowDiskUse=True):
+                op, namespace, session = row["_id"]["o"], row["_id"]["n"], row["_id"].get("s")
+                for one in row["minutes"]:
+                    yield Tally(
+                        op,
+                        namespace,
+                        None if session is None else bytes(session).hex(),
+                        int(one["minute"]),
+                        one["count"],
+                        Position.of(one["first"]),
+                        Position.of(one["last"]),
+                    )
+        except PyMongoError as error:
+            raise told(error) from None
+
+    def sizes(self, namespaces: Sequence[str]) -> dict[str, int]:
+        """How many documents there are now, of collections that are there and may be counted."""
+        found = {}
+        for namespace in namespaces:
+            database, _, collection = namespace.partition(".")
+            try:
+                if self._client[database].list_collection_names(filter={"name": collection}):
+                    found[namespace] = self._client[database][collection].estimated_document_count()
+            except PyMongoError:
+                continue
+        return found
 
     def touching(
         self, namespace: str, identities: Sequence[Any], start: Position, end: Position

@@ -143,6 +143,7 @@ class SavedRange:
                     batch = b"".join(_within(batch, start, end))
                 if batch:
                     yield batch
+                del batch
 
     def verify(self) -> SavedFacts:
         """Reads everything and compares with the sidecar; for a growing range, adds it up.
@@ -239,7 +240,8 @@ class SavedRangeWriter:
             sha256=hashlib.sha256(batch).digest(),
         )
         try:
-            self._file.write(frame.header() + stored)
+            self._file.write(frame.header())
+            self._file.write(stored)
         except OSError as error:
             raise _unwritten(self.path, error) from None
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.progress import Checkpoint, Report, StopSignal
+from mongo_dr_console.model.trouble import Trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,13 @@ class JobContext:
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """How the work ended. ``partial`` says what is missing where it was done in part only."""
+    """How the work ended.
+
+    Args:
+        partial: What is missing, where it was done in part only.
+        failed: Why the job failed, where it failed and has a result all the same.
+    """
 
     result: dict[str, Any] = field(default_factory=dict)
     partial: str | None = None
+    failed: Trouble | None = None

@@ -13,6 +13,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from mongo_dr_console.config import LocalStoreConfig, Profile
+from mongo_dr_console.engines.mongo_tools.tools import ToolName, find_tool
 from mongo_dr_console.model import finding
 from mongo_dr_console.model.finding import Finding, fine
 from mongo_dr_console.model.namespace import is_set_aside, is_staging, is_system_database
@@ -29,6 +30,7 @@ from mongo_dr_console.mongo.locks import read_lock
 _SECONDS = 3.0
 _CLOSED = ("deployment-unreachable", "authentication-failed", "uri-wrong")
 """Errors after which no further question would be answered."""
+_TOOLS: tuple[ToolName, ...] = ("mongodump", "mongorestore")
 _PROBE = ".mdr-doctor-probe"
 
 
@@ -44,7 +46,7 @@ def examine(profile: Profile, config_file: Path, readings: Readings) -> list[Fin
         found.append(Finding(Level.CRITICAL, error.code, "connection", error.message, error.hint))
     if readings.set is None or readings.set.error is None or readings.set.error.code not in _CLOSED:
         found += _deployment(profile, readings)
-    found += [*_stores(profile, readings), *_jobs(readings), *_tools()]
+    found += [*_stores(profile, readings), *_topic(profile), *_jobs(readings), *_tools(profile)]
     return found
 
 
@@ -52,6 +54,9 @@ def _files(profile: Profile, config_file: Path) -> Iterator[Finding]:
     yield from _mode("config", config_file)
     if profile.uri_file is not None:
         yield from _mode("uri_file", profile.uri_file.expanduser())
+    kafka = profile.oplog.kafka
+    if kafka is not None and kafka.security.password_file is not None:
+        yield from _mode("password_file", kafka.security.password_file.expanduser())
 
 
 def _mode(subject: str, path: Path) -> Iterator[Finding]:
@@ -290,6 +295,11 @@ def _stores(profile: Profile, readings: Readings) -> Iterator[Finding]:
             )
         if isinstance(config, LocalStoreConfig):
             yield _writable(subject, config.path.expanduser(), probe=profile.access != "watch")
+        else:
+            from mongo_dr_console.stores.s3 import S3Store
+            from mongo_dr_console.stores.s3_examine import examine as examine_bucket
+
+            yield from examine_bucket(S3Store(name, config), subject, probe=profile.access != "watch")
 
 
 def _writable(subject: str, path: Path, *, probe: bool) -> Finding:
@@ -315,6 +325,13 @@ def _writable(subject: str, path: Path, *, probe: bool) -> Finding:
     return fine("store-writable", subject, f"{path} can be written, {free} free.")
 
 
+def _topic(profile: Profile) -> Iterator[Finding]:
+    if profile.oplog.kafka is not None:
+        from mongo_dr_console.stream import kafka_topic
+
+        yield from kafka_topic.examine(profile.oplog.kafka)
+
+
 def _jobs(readings: Readings) -> Iterator[Finding]:
     reading = readings.jobs
     if reading is None or reading.value is None:
@@ -336,8 +353,23 @@ def _jobs(readings: Readings) -> Iterator[Finding]:
         yield fine("jobs", "jobs", f"{len(reading.value)} job(s) known here, none half done.")
 
 
-def _tools() -> Iterator[Finding]:
-    """The real tools are not needed; it helps to know whether they are there."""
-    here = [name for name in ("mongodump", "mongorestore", "mongosh") if shutil.which(name)]
-    text = f"Found here: {', '.join(here)}." if here else "No MongoDB database tools here; none are needed."
-    yield fine("tools", "tools", text)
+def _tools(profile: Profile) -> Iterator[Finding]:
+    """The real tools are needed by the engine mongo_tools alone; it helps to know whether they are there."""
+    needed = profile.engine == "mongo_tools"
+    here, told = [], False
+    for name in _TOOLS:
+        try:
+            tool = find_tool(name, profile.mongo_tools.path)
+        except Trouble as trouble:
+            if needed or trouble.code != "tool-missing" or profile.mongo_tools.path is not None:
+                told = True
+                level = Level.CRITICAL if needed else Level.WARNING
+                yield Finding(level, trouble.code, "tools", trouble.message, trouble.hint)
+            continue
+        here.append(f"{name} {tool.version} ({tool.path})")
+    if mongosh := shutil.which("mongosh"):
+        here.append(f"mongosh ({mongosh})")
+    if here:
+        yield fine("tools", "tools", f"Found here: {', '.join(here)}.")
+    elif not told:
+        yield fine("tools", "tools", "No MongoDB database tools here; none are needed.")

@@ -27,6 +27,7 @@ from urllib.parse import unquote
 from pymongo.errors import PyMongoError
 
 from mongo_dr_console.config import Profile, load_config
+from mongo_dr_console.engines.builtin.dump_memory import return_large_buffers
 from mongo_dr_console.model.jobview import JobPlan
 from mongo_dr_console.model.journal import (
     JobEnded,
@@ -49,6 +50,7 @@ from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import ExitCode, Failed, Interrupted, Partly, Trouble, WrongUse
 from mongo_dr_console.mongo.client import told
 from mongo_dr_console.mongo.locks import this_boot
+from mongo_dr_console.stores import patience
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.jobs import JOURNAL, LOCK, STOP, JobFolder, already_running, read_plan
 
@@ -57,9 +59,12 @@ Runner: TypeAlias = Callable[[JobContext], JobOutcome]
 RUNNERS: Mapping[str, str] = {
     "backup": "mongo_dr_console.workers.run_backup:run",
     "verify": "mongo_dr_console.workers.run_verify:run",
+    "prune": "mongo_dr_console.workers.run_prune:run",
+    "copy": "mongo_dr_console.workers.run_copy:run",
     "restore": "mongo_dr_console.workers.run_restore:run",
     "undo": "mongo_dr_console.workers.run_undo:run",
     "accept": "mongo_dr_console.workers.run_accept:run",
+    "drill": "mongo_dr_console.workers.run_drill:run",
 }
 """Where the work of each kind is: module and function."""
 
@@ -280,6 +285,8 @@ def _work(
         outcome = _runner(plan.kind, runners)(context)
     except BaseException as error:
         return _failed(error, plan.job, journal.secrets)
+    if outcome.failed is not None:
+        return JobEnded("failed", outcome.result, _error(outcome.failed, journal.secrets))
     if outcome.partial is not None:
         trouble = Partly("partly-done", outcome.partial)
         return JobEnded("partial", outcome.result, _error(trouble, journal.secrets))
@@ -360,4 +367,7 @@ def _last_words(error: BaseException | None, secrets: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
+    # Before there is a second thread.
+    return_large_buffers()
+    patience.be_lasting()
     raise SystemExit(main(Path(sys.argv[1])))

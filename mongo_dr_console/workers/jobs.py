@@ -27,6 +27,7 @@ from mongo_dr_console.model.jobview import JobPlan, JobView, settled
 from mongo_dr_console.model.journal import JobEnded, JobStarted, Line, decode, decode_all, replay
 from mongo_dr_console.model.trouble import Failed, Interrupted, Refused, Trouble, WrongUse
 from mongo_dr_console.mongo.locks import this_owner
+from mongo_dr_console.workers.access import needed_for, require
 from mongo_dr_console.workers.login import outliving
 
 PLAN, JOURNAL, LOCK, STOP, STDERR = "plan.json", "journal.jsonl", "lock", "stop", "stderr.log"
@@ -66,8 +67,10 @@ def create(
         request: What is asked for, as JSON values; never a secret.
 
     Raises:
+        Refused: The profile's access does not reach for this kind of job.
         Failed: The state folder cannot be written.
     """
+    require(profile_name, profile, needed_for(kind))
     root = jobs_folder(profile)
     folder: JobFolder | None = None
     try:
@@ -83,7 +86,7 @@ def create(
             "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "owner": this_owner(),
         }
-        _write_once(folder.path / PLAN, json.dumps(plan, indent=2).encode())
+        write_once(folder.path / PLAN, json.dumps(plan, indent=2).encode())
     except OSError as error:
         if folder is not None:
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -103,7 +106,7 @@ def _new_folder(root: Path) -> JobFolder:
             return JobFolder(path)
 
 
-def _write_once(path: Path, content: bytes) -> None:
+def write_once(path: Path, content: bytes) -> None:
     """Whole or not at all, readable by its owner alone."""
     part = path.with_suffix(".part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -160,7 +163,13 @@ def load(folder: JobFolder | Path) -> JobView:
     plan = read_plan(folder)
     # Asked before the journal is read: a process that ends in between has written its last line by then.
     alive = is_alive(folder)
-    view = settled(replay(plan, read_lines(folder)), alive=alive, now=datetime.now(UTC))
+    return as_it_is(folder, replay(plan, read_lines(folder)), alive=alive)
+
+
+def as_it_is(folder: JobFolder, replayed: JobView, *, alive: bool) -> JobView:
+    """What a journal adds up to, and what else is known of the job: whether its process lives, and whether a
+    stop was asked for that it has not seen yet."""
+    view = settled(replayed, alive=alive, now=datetime.now(UTC))
     asked = view.state == "running" and (folder.path / STOP).exists()
     return replace(view, stop_requested=view.stop_requested or asked)
 
@@ -301,7 +310,7 @@ def request_stop(folder: JobFolder) -> JobView:
             "job-not-running", f"Job {folder.id} is not running ({view.state}); there is nothing to stop."
         )
     if not view.stop_requested:
-        _write_once(folder.path / STOP, json.dumps({"by": this_owner()}).encode())
+        write_once(folder.path / STOP, json.dumps({"by": this_owner()}).encode())
     return load(folder)
 
 
@@ -334,42 +343,38 @@ def follow_batches(folder: JobFolder) -> Iterator[list[Line]]:
 
     The first batch is the whole journal so far.
     """
-    with _Tail(folder.journal) as tail:
-        while True:
-            alive = is_alive(folder)
-            lines = tail.read()
-            yield lines
-            if not alive or tail.ended:
-                return
-            if not lines:
-                time.sleep(POLL_SECONDS)
+    tail = Tail(folder.journal)
+    while True:
+        alive = is_alive(folder)
+        lines = tail.read()
+        yield lines
+        if not alive or tail.ended:
+            return
+        if not lines:
+            time.sleep(POLL_SECONDS)
 
 
-class _Tail:
-    """Reads what was appended since the last time, whole lines only."""
+class Tail:
+    """Reads what was appended to a journal since the last time, whole lines only.
+
+    Holds no file open in between, so that whoever loses interest may just drop it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor: int | None = None
+        self._offset = 0
         self._rest = b""
         self.ended = False
 
-    def __enter__(self) -> _Tail:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-
     def read(self) -> list[Line]:
-        if self._descriptor is None:
-            try:
-                self._descriptor = os.open(self._path, os.O_RDONLY)
-            except FileNotFoundError:
-                return []
-        while chunk := os.read(self._descriptor, 1 << 20):
-            self._rest += chunk
-        *whole, self._rest = self._rest.split(b"\n")
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                new = file.read()
+        except FileNotFoundError:
+            return []
+        self._offset += len(new)
+        *whole, self._rest = (self._rest + new).split(b"\n")
         lines = [line for part in whole if part and (line := decode(part)) is not None]
         for line in lines:
             if isinstance(line.event, JobEnded):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ class PlacedRestore:
         position: That of the last rename; None where there was none.
         views: Views that were changed, with their definition before.
         profile: Name of the profile that was written to.
+        folder: The job's.
+        merged: What merge mode did, a row a collection.
     """
 
     job: str
@@ -33,6 +35,8 @@ class PlacedRestore:
     position: Position | None
     views: list[dict[str, Any]]
     profile: str
+    folder: Path = Path()
+    merged: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def identity(self) -> Identity:
@@ -61,12 +65,19 @@ def placed_restore(root: Path, job: str) -> PlacedRestore:
         raise Refused(
             "not-placed",
             f"Job {folder.id} has put nothing in place ({state}); the live collections are as they were, "
-            "unless its cut-over was interrupted.",
+            "unless its cut-over, or its merge, was interrupted.",
             f"Finish it first: mdr jobs resume {folder.id}",
         )
     plan = Plan.model_validate(request.request["plan"])
     facts = found["placed"]
     position = Position.parse(facts["position"]) if facts.get("position") else None
     return PlacedRestore(
-        folder.id, plan, list(facts["placements"]), position, views, plan.intent.to_profile or request.profile
+        job=folder.id,
+        plan=plan,
+        placements=list(facts["placements"]),
+        position=position,
+        views=views,
+        profile=plan.intent.to_profile or request.profile,
+        folder=folder.path,
+        merged=list(facts.get("merged", [])),
     )

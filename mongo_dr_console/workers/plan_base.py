@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.manifest import Window
 from mongo_dr_console.model.plan import BaseSnapshot, Hazard, Intent
-from mongo_dr_console.model.position import Bound, Limit, Position
+from mongo_dr_console.model.position import MAX_ORDINAL, Bound, Limit, Position
 from mongo_dr_console.model.trouble import Refused, Trouble, WrongUse
 from mongo_dr_console.mongo.oplog import majority_position
 from mongo_dr_console.stores.catalogue import list_snapshots
-from mongo_dr_console.stores.open import open_store
+from mongo_dr_console.stores.copies import as_one
+from mongo_dr_console.stores.open import open_answering
 from mongo_dr_console.stores.snapshot_reader import SnapshotReader, open_snapshot
+from mongo_dr_console.stores.store import Store
 from mongo_dr_console.stream.follow import continue_from
-from mongo_dr_console.workers.plan_sources import Deployments, Look, source
+from mongo_dr_console.workers.plan_sources import Deployments, Look, history, source
 
 
 def find_base(
@@ -24,55 +24,64 @@ def find_base(
     if intent.store is not None and intent.store not in profile.stores:
         known = ", ".join(profile.stores) or "none"
         raise WrongUse("store-unknown", f"There is no store {intent.store!r}.", f"Known: {known}")
-    entries = _entries(profile, intent, look)
+    every, silent = _entries(profile, intent, look)
+    entries = [pair for pair in every if intent.store in (None, pair[0].name)]
+    if intent.store in silent:
+        # What was planned to be read there is read from another copy, if there is one.
+        entries = [pair for pair in every if pair[1].name == intent.snapshot]
+    if silent and not entries:
+        raise silent.get(intent.store or "", next(iter(silent.values())))
     store, entry = (
         _named(entries, intent.snapshot) if intent.snapshot else _proposed(entries, deployments, limit, look)
     )
     _check_base(entry, intent, deployments, limit, look)
-    return open_snapshot(store, entry.name), entry
+    same = [s for s, e in every if e.checksum and (e.name, e.checksum) == (entry.name, entry.checksum)]
+    others = [s for s in same if s is not store]
+    return open_snapshot(as_one([store, *others]), entry.name), entry
 
 
-def _entries(profile: Profile, intent: Intent, look: Look) -> list[tuple[Any, SnapshotEntry]]:
-    """Every snapshot with its store. A store that does not answer hides none of the others' and is told in
-    the plan; where no store answers, its trouble is raised."""
-    entries: list[tuple[Any, SnapshotEntry]] = []
-    troubles: dict[str, Trouble] = {}
-    for name, config in profile.stores.items():
-        if intent.store is None or intent.store == name:
-            try:
-                store = open_store(name, config)
-                entries += [(store, entry) for entry in list_snapshots(store)]
-            except Trouble as trouble:
-                troubles[name] = trouble
-    if troubles and not entries:
-        raise next(iter(troubles.values()))
+def _entries(
+    profile: Profile, intent: Intent, look: Look
+) -> tuple[list[tuple[Store, SnapshotEntry]], dict[str, Trouble]]:
+    """Every snapshot with its store, the nearest store first, and by name why a store does not answer. One
+    that does not hides none of the others' and is told in the plan."""
+    entries: list[tuple[Store, SnapshotEntry]] = []
+    stores, troubles = open_answering(profile)
+    for name, store in stores.items():
+        try:
+            entries += [(store, entry) for entry in list_snapshots(store)]
+        except Trouble as trouble:
+            troubles[name] = trouble
     for name, why in troubles.items():
-        text = f"store {name} was not looked into, so a better base may be there: {why.message}"
-        look.hazards.append(Hazard(severity="warning", code="store-unread", text=text))
-    return entries
+        if intent.store in (None, name):
+            text = f"store {name} was not looked into, so a better base may be there: {why.message}"
+            look.hazards.append(Hazard(severity="warning", code="store-unread", text=text))
+    return entries, troubles
 
 
-def _named(entries: list[tuple[Any, SnapshotEntry]], name: str) -> tuple[Any, SnapshotEntry]:
+def _named(entries: list[tuple[Store, SnapshotEntry]], name: str) -> tuple[Store, SnapshotEntry]:
     named = [pair for pair in entries if pair[1].name == name]
     if not named:
         newest = ", ".join(e.name for _, e in entries[:5]) or "there is none"
         raise WrongUse("snapshot-unknown", f"There is no snapshot {name!r}.", f"Newest: {newest}")
-    found = next((pair for pair in named if pair[1].problem is None), named[0])
+    found = min(named, key=lambda pair: (pair[1].problem is not None, pair[1].known_bad))
     if found[1].problem is not None:
         raise found[1].problem
     return found
 
 
 def _proposed(
-    entries: list[tuple[Any, SnapshotEntry]], deployments: Deployments, limit: Limit | None, look: Look
-) -> tuple[Any, SnapshotEntry]:
+    entries: list[tuple[Store, SnapshotEntry]], deployments: Deployments, limit: Limit | None, look: Look
+) -> tuple[Store, SnapshotEntry]:
     fitting = [
         (store, e)
         for store, e in entries
         if e.restorable
+        and not e.known_bad
         and e.scope is None
         and e.window is not None
         and _ends_in_time(e.window.end, limit, look)
+        and _on_branch(e.window, deployments)
         and (
             e.identity is None
             or deployments.source_identity is None
@@ -90,7 +99,13 @@ def _proposed(
             f"There is no usable snapshot{what}.{oldest} Nothing was changed.",
             "See what can be restored to: mdr coverage; and: mdr snapshots list",
         )
-    return max(fitting, key=lambda pair: (pair[1].window.end, pair[1].verified))  # type: ignore[union-attr]
+    # Of several copies the nearest: that of two alike which comes first.
+    return max(fitting, key=lambda pair: pair[1].window.end)  # type: ignore[union-attr]
+
+
+def _on_branch(window: Window, deployments: Deployments) -> bool:
+    """Of two histories, the snapshot may lie on either once they parted."""
+    return deployments.branch is None or history(deployments).holds(window.end, window.end_hash)
 
 
 def _ends_in_time(end: Position, limit: Limit | None, look: Look) -> bool:
@@ -106,7 +121,14 @@ def _check_base(
             f"Snapshot {entry.name} has no oplog, so it is consistent at no moment. Nothing was changed.",
             "Choose another: mdr snapshots list",
         )
-    if not _ends_in_time(entry.window.end, limit, look):
+    inside = _is_inside(entry, intent, limit, look)
+    if inside:
+        text = (
+            f"the limit lies within the time in which snapshot {entry.name} was taken: what was read later "
+            "is in the result too, so it is a state that never was, as with mongorestore --oplogLimit"
+        )
+        look.hazards.append(Hazard(severity="danger", code="limit-inside-window", text=text))
+    if not inside and not _ends_in_time(entry.window.end, limit, look):
         raise Refused(
             "limit-outside-coverage",
             f"Snapshot {entry.name} is consistent from {entry.window.end} "
@@ -130,6 +152,16 @@ def _check_base(
     if not entry.verified:
         text = f"snapshot {entry.name} was never verified; its checksums are checked while it is read"
         look.hazards.append(Hazard(severity="info", code="not-verified", text=text))
+
+
+def _is_inside(entry: SnapshotEntry, intent: Intent, limit: Limit | None, look: Look) -> bool:
+    """Whether the limit lies within the window of a mongodump that was named: the real mongorestore stops
+    there too."""
+    window = entry.window
+    if window is None or limit is None or intent.snapshot is None or entry.origin != "mongodump":
+        return False
+    late = not limit.admits(window.end) and limit.admits(window.start)
+    return late and all(window.end < event.position for event in look.skipped)
 
 
 def window_of(reader: SnapshotReader) -> Window:
@@ -157,7 +189,10 @@ def check_reach(base: BaseSnapshot, limit: Limit, deployments: Deployments, look
     """The oplog after the base must continue it, without a gap, up to the limit."""
     if not needs_oplog(base, limit):
         return
-    client = source(deployments)
+    if deployments.source is None or deployments.branch is not None:
+        _check_history(base, limit, deployments, look)
+        return
+    client = deployments.source
     latest = majority_position(client)[0]
     if limit.position.t > latest.t or (limit.position > latest and limit.bound is Bound.BEFORE):
         raise Refused(
@@ -172,7 +207,52 @@ def check_reach(base: BaseSnapshot, limit: Limit, deployments: Deployments, look
     except Trouble as trouble:
         if trouble.code not in ("gap", "divergence"):
             raise
-        raise Refused(f"limit-in-{trouble.code}", trouble.message, trouble.hint) from None
+        refused = Refused(f"limit-in-{trouble.code}", trouble.message, trouble.hint)
+        if trouble.code == "divergence" or not _check_history(base, limit, deployments, look, refused):
+            raise refused from None
+
+
+def _check_history(
+    base: BaseSnapshot, limit: Limit, deployments: Deployments, look: Look, refused: Refused | None = None
+) -> bool:
+    """Whether what the stream left reaches from the base to the limit, where the live oplog does not.
+
+    Raises:
+        Refused: ``refused`` where it is given, else why the limit cannot be reached.
+    """
+    known = history(deployments)
+    reach = known.reaches(base.end, limit.position)
+    late = _is_late(limit, reach)
+    if late and refused is not None:
+        raise refused
+    if (known.latest is None or known.latest <= base.end) and not known.missing():
+        # Nothing was kept: only the deployment itself could have it.
+        source(deployments)
+    if late:
+        raise Refused(
+            "limit-outside-coverage",
+            f"The limit {limit} lies after {reach} ({reach.time:%Y-%m-%dT%H:%M:%SZ}), up to where snapshot "
+            f"{base.name} can be replayed from what is kept outside the deployment.{known.missing()} "
+            "Nothing was changed.",
+            "See what can be restored to: mdr coverage",
+        )
+    deployments.mixed = True
+    text = f"the oplog comes from what the stream kept, in part or whole: {known.told()}"
+    look.hazards.append(Hazard(severity="info", code="oplog-from-stream", text=text))
+    return True
+
+
+def _is_late(limit: Limit, reach: Position) -> bool:
+    """Whether entries after ``reach`` are needed. A whole second's last entry has some position in it."""
+    if limit.bound is Bound.BEFORE:
+        return limit.position > _next(reach)
+    if limit.position.i == MAX_ORDINAL:
+        return limit.position.t > reach.t
+    return limit.position > reach
+
+
+def _next(position: Position) -> Position:
+    return Position(position.t, position.i + 1)
 
 
 def needs_oplog(base: BaseSnapshot, limit: Limit) -> bool:

@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
+from bson.timestamp import Timestamp
 from pymongo.errors import PyMongoError
 
 from mongo_dr_console.engines.builtin.snapshot import StoredSnapshot
 from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.entryhead import operation_type
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.oplogentry import Operation, TransactionAssembler, raw_entry
 from mongo_dr_console.model.plan import BaseSnapshot, Hazard
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.mongo.client import Client, told
 from mongo_dr_console.workers.plan_base import needs_oplog
-from mongo_dr_console.workers.plan_sources import Deployments, Look, source
+from mongo_dr_console.workers.plan_sources import Deployments, Look, history, source
 
 _COUNT_MS = 60_000
+_NAMESPACE_WITHIN = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,13 @@ def definitions(
             yield from _defining(assembler.feed(entry))
     if not needs_oplog(base, limit):
         return
+    if deployments.mixed:
+        for raw in _kept(deployments, base, limit.position):
+            if operation_type(raw) == "c" or b".system.views\0" in raw[:_NAMESPACE_WITHIN]:
+                entry = raw_entry(raw)
+                if limit.admits(Position.of(entry["ts"])):
+                    yield from _defining(assembler.feed(entry))
+        return
     query = {
         "ts": {"$gt": base.end.timestamp},
         "$or": [
@@ -60,6 +70,8 @@ def definitions(
                 "op": "c",
                 "o.applyOps": {"$elemMatch": {"$or": [{"op": "c"}, {"ns": re.compile(r"\.system\.views$")}]}},
             },
+            # Later parts of a transaction: the last one commits what an earlier one defines.
+            {"op": "c", "o.applyOps": {"$exists": True}, "prevOpTime.ts": {"$gt": Timestamp(0, 0)}},
             {"ns": re.compile(r"\.system\.views$")},
         ],
     }
@@ -72,6 +84,12 @@ def definitions(
             yield from _defining(assembler.feed(entry))
     except PyMongoError as error:
         raise told(error) from None
+
+
+def _kept(deployments: Deployments, base: BaseSnapshot, through: Position) -> Iterator[bytes]:
+    """The entries after the base from whatever source has them."""
+    for batch in history(deployments).go_on(base.end, base.end_hash, through):
+        yield from rawbson.split(batch)
 
 
 def _defining(operations: Iterable[Operation]) -> Iterator[Operation]:
@@ -87,7 +105,11 @@ def renames_in(operations: Iterable[Operation]) -> list[tuple[Namespace, Namespa
 
 
 def counted(deployments: Deployments, base: BaseSnapshot, limit: Limit, look: Look) -> tuple[Counts, Counts]:
-    """Operations from the base to the limit, and after the limit; counted on the server."""
+    """Operations from the base to the limit, and after the limit; counted on the server, if at all."""
+    if not look.counts:
+        return Counts({}), Counts({})
+    if deployments.mixed and needs_oplog(base, limit):
+        return _count_kept(deployments, base, limit)
     if deployments.source is None or (not needs_oplog(base, limit) and not deployments.same):
         return Counts({}), Counts({})
     low, high = base.end.timestamp, limit.position.timestamp
@@ -100,6 +122,21 @@ def counted(deployments: Deployments, base: BaseSnapshot, limit: Limit, look: Lo
         text = f"the operations could not be counted: {told(error).message}"
         look.hazards.append(Hazard(severity="info", code="not-counted", text=text))
         return Counts({}), Counts({})
+
+
+def _count_kept(deployments: Deployments, base: BaseSnapshot, limit: Limit) -> tuple[Counts, Counts]:
+    until: dict[str, dict[str, int]] = {}
+    after: dict[str, dict[str, int]] = {}
+    assembler = TransactionAssembler()
+    newest = history(deployments).latest if deployments.same else None
+    for raw in _kept(deployments, base, max(limit.position, newest or limit.position)):
+        entry = raw_entry(raw)
+        counts = until if limit.admits(Position.of(entry["ts"])) else after
+        for operation in assembler.feed(entry):
+            if operation.op in ("i", "u", "d"):
+                kinds = counts.setdefault(str(operation.namespace), {})
+                kinds[operation.op] = kinds.get(operation.op, 0) + 1
+    return Counts(until), Counts(after)
 
 
 def _count(client: Client, ts: dict[str, Any]) -> Counts:

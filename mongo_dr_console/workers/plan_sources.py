@@ -12,11 +12,20 @@ from mongo_dr_console.model.plan import Hazard, Intent
 from mongo_dr_console.model.trouble import Trouble, Unreachable
 from mongo_dr_console.mongo.client import Client, connect
 from mongo_dr_console.mongo.identity import read_identity
+from mongo_dr_console.stream.history import History
+from mongo_dr_console.workers.kept import kept_oplog
 
 
 @dataclass(slots=True)
 class Deployments:
-    """The deployment that the oplog comes from (None where it does not answer), and the one written to."""
+    """The deployment that the oplog comes from (None where it does not answer), and the one written to.
+
+    Args:
+        source_profile: Of the first; its stores hold what the stream left.
+        mixed: Whether the oplog that is needed comes not from the live one alone.
+        branch: The history that is wanted, by its name in coverage; None: the deployment's own.
+        histories: What was gathered of all sources, by branch.
+    """
 
     source: Client | None
     source_identity: Identity | None
@@ -25,6 +34,10 @@ class Deployments:
     target_identity: Identity
     target_name: str
     target_profile: Profile
+    source_profile: Profile
+    mixed: bool = False
+    branch: str | None = None
+    histories: dict[str | None, History] = field(default_factory=dict)
 
     @property
     def same(self) -> bool:
@@ -33,11 +46,13 @@ class Deployments:
 
 @dataclass(slots=True)
 class Look:
-    """What was found while planning, piece by piece. ``by_event``: the limit was given as an event."""
+    """What was found while planning, piece by piece. ``by_event``: the limit is an event; ``counts``: the
+    operations are counted, which takes a while where the oplog is long."""
 
     intent: Intent
     now: datetime
     by_event: bool = False
+    counts: bool = True
     events: list[Event] | None = None
     skipped: list[Event] = field(default_factory=list)
     hazards: list[Hazard] = field(default_factory=list)
@@ -61,11 +76,27 @@ def open_deployments(name: str, profile: Profile, to: tuple[str, Profile] | None
         source, trouble = None, error
     if to is None:
         assert source is not None and identity is not None
-        return Deployments(source, identity, None, source, identity, name, profile)
+        return Deployments(source, identity, None, source, identity, name, profile, profile)
     target_name, target_profile = to
     target = connect(target_profile.connection_uri())
     target_identity = read_identity(target, target_profile.environment)
-    return Deployments(source, identity, trouble, target, target_identity, target_name, target_profile)
+    return Deployments(
+        source, identity, trouble, target, target_identity, target_name, target_profile, profile
+    )
+
+
+def history(deployments: Deployments) -> History:
+    """The oplog from every source: the live one, and what the stream left in the profile's stores.
+
+    Raises:
+        WrongUse: There is no such branch.
+    """
+    branch = deployments.branch
+    if branch not in deployments.histories:
+        deployments.histories[branch] = kept_oplog(
+            deployments.source_profile, deployments.source, deployments.source_identity, branch
+        )
+    return deployments.histories[branch]
 
 
 def source(deployments: Deployments) -> Client:

@@ -9,18 +9,31 @@ from pymongo.errors import PyMongoError
 
 from mongo_dr_console.engines.builtin.snapshot import StoredSnapshot
 from mongo_dr_console.engines.builtin.views import live_definition, normal_definition
-from mongo_dr_console.model.namespace import Namespace, Patterns, Renames, can_be_made, is_staging
-from mongo_dr_console.model.plan import Hazard, Intent, PlannedNamespace
+from mongo_dr_console.model.namespace import (
+    BUCKETS,
+    Namespace,
+    Patterns,
+    Renames,
+    can_be_made,
+    is_restorable,
+    is_staging,
+    is_system_database,
+)
+from mongo_dr_console.model.plan import Hazard, Intent, PlannedNamespace, Severity
 from mongo_dr_console.model.position import Limit
 from mongo_dr_console.model.trouble import Refused, WrongUse
-from mongo_dr_console.mongo.client import Client
-from mongo_dr_console.mongo.collections import list_collections
+from mongo_dr_console.mongo.client import Client, told
+from mongo_dr_console.mongo.collections import list_collections, list_databases
 from mongo_dr_console.workers.plan_range import Counts
 from mongo_dr_console.workers.plan_sources import Deployments, Look
+from mongo_dr_console.workers.plan_uuids import with_uuids
 
 
 def _target_of(intent: Intent, source: Namespace, limit: Limit, same: bool) -> Namespace:
-    renamed = Renames.parse(intent.renames).apply(source)
+    try:
+        renamed = Renames.parse(intent.renames).apply(source)
+    except ValueError as error:
+        raise WrongUse("map-wrong", f"--map makes of {source} what is {error}.", "Correct --map.") from None
     if intent.mode == "beside" and renamed == source and same:
         stamp = limit.position.time.strftime("%Y%m%d_%H%M%S")
         return Namespace(source.database, f"{source.collection}_{stamp}")
@@ -39,15 +52,19 @@ def planned_namespaces(
     sizes = snapshot.sizes()
     live = _Live(deployments.target)
     planned = []
-    for source in placed:
+    for source, staged in placed.items():
         target = _target_of(look.intent, source, limit, deployments.same)
         documents, size = sizes.get(source, (0, 0))
+        logged = f"{source.database}.{BUCKETS}{source.collection}" if staged.series else str(source)
         if documents is not None:
-            documents = max(0, documents + counts.gained(str(source)) + _not_deleted(look, source))
-        planned.append(_planned(look.intent, live, source, target, documents, size))
+            documents = max(0, documents + counts.gained(logged) + _not_deleted(look, source))
+        make = _planned_series if staged.series else _planned
+        planned.append(make(look.intent, live, source, target, documents, size))
     planned += [_planned_view(look.intent, live, n, v, limit, deployments) for n, v in sorted(views.items())]
     _check_targets(planned)
     _check_renames(look.intent, [*placed, *views])
+    if look.intent.preserve_uuids:
+        planned = with_uuids(look, deployments.target, {str(n): s.uuid for n, s in placed.items()}, planned)
     return planned
 
 
@@ -114,6 +131,50 @@ def _planned(
     )
 
 
+def _planned_series(
+    intent: Intent,
+    live: _Live,
+    source: Namespace,
+    target: Namespace,
+    documents: int | None,
+    size: int | None,
+) -> PlannedNamespace:
+    """A time series: the server can give it no other name, so that where one is live there is no swap.
+    Documents are counted in buckets."""
+    there = live.of(target)
+    if there is not None and there.kind != "timeseries":
+        raise Refused(
+            "target-not-a-time-series",
+            f"{target} is a {there.kind} now, so no time series can be put there. Nothing was changed.",
+            "Remove it, or restore beside it: --mode beside",
+        )
+    if there is not None and intent.mode == "beside":
+        raise Refused(
+            "target-exists",
+            f"{target} is there already, and beside replaces nothing. Nothing was changed.",
+            "Give another name: --map FROM=TO",
+        )
+    buckets = live.of(Namespace(target.database, BUCKETS + target.collection))
+    now = live.documents(Namespace(target.database, buckets.name)) if buckets is not None else None
+    effect = "time series, created"
+    if there is not None:
+        effect = (
+            f"time series, DROPPED ({now} buckets) and restored in place: a time series cannot be renamed"
+        )
+        effect += "; a safety snapshot is taken first"
+    return PlannedNamespace(
+        source=str(source),
+        target=str(target),
+        kind="timeseries",
+        mode="in-place" if there is not None else intent.mode,
+        documents=documents,
+        bytes=size,
+        effect=effect,
+        live_uuid=buckets.uuid if buckets is not None else None,
+        live_documents=now,
+    )
+
+
 def _planned_view(
     intent: Intent,
     live: _Live,
@@ -163,6 +224,7 @@ def _check_targets(planned: list[PlannedNamespace]) -> None:
         if one.target in seen:
             raise WrongUse("target-twice", f"Two namespaces would become {one.target}.", "Correct --map.")
         seen.add(one.target)
+        longest = one.target if one.kind != "timeseries" else one.target + BUCKETS
         if one.target != one.source and not can_be_made(Namespace.parse(one.target)):
             raise WrongUse(
                 "target-forbidden",
@@ -170,7 +232,7 @@ def _check_targets(planned: list[PlannedNamespace]) -> None:
                 "name that the server takes.",
                 "Correct --map.",
             )
-        if len(one.target.encode()) > 255:
+        if len(longest.encode()) > 255:
             raise WrongUse("target-too-long", f"{one.target} is longer than 255 bytes.", "Give --map.")
 
 
@@ -191,6 +253,24 @@ def kept_collections(
     return kept
 
 
+def restores_users(
+    intent: Intent, patterns: Patterns, deployments: Deployments, snapshot: StoredSnapshot
+) -> bool:
+    """Whether users and roles are restored: as asked, else only with everything into an empty deployment."""
+    if intent.users is not None or patterns != Patterns() or not snapshot.has_logins():
+        return bool(intent.users) and snapshot.has_logins()
+    client = deployments.target
+    try:
+        databases = [d for d in list_databases(client) if not is_system_database(d)]
+        return not any(
+            is_restorable(Namespace(database, collection.name))
+            for database in databases
+            for collection in list_collections(client, database, indexes=False)
+        )
+    except PyMongoError as error:
+        raise told(error) from None
+
+
 def add_hazards(
     look: Look,
     deployments: Deployments,
@@ -199,24 +279,30 @@ def add_hazards(
     planned: list[PlannedNamespace],
     later: Counts,
     follow: bool,
+    users: bool,
 ) -> None:
     def add(severity: Any, code: str, text: str) -> None:
         look.hazards.append(Hazard(severity=severity, code=code, text=text))
 
-    for namespace in snapshot.unsupported():
-        if patterns.match(namespace):
-            add(
-                "danger",
-                "time-series",
-                f"{namespace} is a time series, which this engine does not restore yet",
-            )
-    if any(n.mode == "in-place" and n.live_uuid for n in planned):
+    if look.intent.mode == "swap":
+        for one in planned:
+            if one.kind == "timeseries" and one.live_uuid:
+                text = (
+                    f"{one.target} is a time series, which the server cannot rename: it is dropped and "
+                    "restored in place instead of swapped; the safety snapshot, not undo, brings it back"
+                )
+                add("danger", "time-series", text)
+    if any(n.mode == "in-place" and n.live_uuid for n in planned if n.kind != "timeseries"):
         add(
             "danger",
             "in-place",
             "the live collections are dropped before they are restored; there is no undo",
         )
-    writes = later.within(n.target for n in planned if n.live_uuid)
+    live = [n.target for n in planned if n.live_uuid]
+    live += [
+        n.target.replace(".", f".{BUCKETS}", 1) for n in planned if n.live_uuid and n.kind == "timeseries"
+    ]
+    writes = later.within(live)
     if writes and not follow and look.intent.mode in ("swap", "in-place"):
         add(
             "warning",
@@ -230,9 +316,28 @@ def add_hazards(
             "wide-scope",
             "every collection goes back, not only what the event hit; --ns narrows it",
         )
-    if not patterns.include:
-        add("info", "users", "users and roles are not restored")
+    if users:
+        of = f" of {', '.join(look.intent.users_of)}" if look.intent.users_of else ""
+        add("info", "users", f"users and roles{of} are added; those that are there stay as they are")
+    elif look.intent.users:
+        add("warning", "users", "the snapshot holds no users and roles, so none are restored")
+    elif not patterns.include:
+        add("info", "users", "users and roles are not restored; --users adds those that are missing")
+    _add_option_hazards(look, planned)
     _add_space_hazard(look, deployments, planned)
+
+
+def _add_option_hazards(look: Look, planned: list[PlannedNamespace]) -> None:
+    if look.intent.keep_order:
+        text = "documents are loaded by one thread, in the order of the snapshot, which takes longer"
+        look.hazards.append(Hazard(severity="info", code="keep-order", text=text))
+    if look.intent.stop_on_error:
+        dropped = any(n.mode == "in-place" and n.live_uuid for n in planned)
+        text = "the first document or index that is refused ends the restore"
+        if dropped:
+            text += "; what is dropped in place is then in the safety snapshot alone"
+        severity: Severity = "warning" if dropped else "info"
+        look.hazards.append(Hazard(severity=severity, code="stop-on-error", text=text))
 
 
 def _add_space_hazard(look: Look, deployments: Deployments, planned: list[PlannedNamespace]) -> None:

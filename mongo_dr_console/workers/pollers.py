@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.reading import Reading
-from mongo_dr_console.model.readings import COVERAGE, Readings
+from mongo_dr_console.model.readings import COVERAGE, KAFKA, Readings
 from mongo_dr_console.workers.backoff import delay
 from mongo_dr_console.workers.sources import Deployment, Source, all_sources, explain
 from mongo_dr_console.workers.threads import DaemonThreads
@@ -125,10 +126,11 @@ class Pollers:
             await self._going.wait()
             self._wake[source.name].clear()
             wait = await self._try(source)
-            try:
-                await asyncio.wait_for(self._wake[source.name].wait(), wait)
-            except TimeoutError:
-                continue
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes as the event does, and
+            # the poller would never end.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake[source.name].wait()
 
     async def _try(self, source: Source[Any]) -> float:
         """One try; publishes its reading and returns how long to wait for the next."""
@@ -136,7 +138,8 @@ class Pollers:
         started = perf_counter()
         value, origin, error = None, "", None
         try:
-            value, origin = await asyncio.wait_for(source.read(), source.timeout)
+            async with asyncio.timeout(source.timeout):
+                value, origin = await source.read()
         except Exception as failure:  # whatever a source does, its error is data and the others go on
             error = explain(failure)
         failures = 0 if error is None else 1 + (before.attempt if before and before.error else 0)
@@ -162,7 +165,8 @@ class Pollers:
         self.readings = with_reading(self.readings, reading)
         self._tried[name].set()
         changed = before is None or before.stale != reading.stale
-        if name.startswith(_STORE) and (changed or _snapshots(before) != _snapshots(reading)):
+        stored = name.startswith(_STORE) and _snapshots(before) != _snapshots(reading)
+        if stored or (changed and (name.startswith(_STORE) or name == KAFKA)):
             self.refresh(COVERAGE)
         for listener in tuple(self._listeners):
             listener(name, self.readings)

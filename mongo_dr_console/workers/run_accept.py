@@ -7,6 +7,7 @@ import re
 from pymongo.errors import PyMongoError
 
 from mongo_dr_console.engines.builtin.cutover import names_by_uuid
+from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.progress import Checkpoint, StepDone, StepProgress, StepStarted
 from mongo_dr_console.mongo.client import Client, connect, told
 from mongo_dr_console.mongo.locks import DeploymentLock
@@ -50,7 +51,7 @@ def collections_set_aside(client: Client, restore: PlacedRestore) -> list[tuple[
     try:
         return [
             (database, name)
-            for database in sorted({facts["database"] for facts in restore.placements})
+            for database in sorted({Namespace.parse(n.target).database for n in restore.plan.namespaces})
             for name in sorted(names_by_uuid(client, database).values())
             if ours.fullmatch(name)
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -11,24 +12,34 @@ from pathlib import Path
 from typing import Any
 
 from mongo_dr_console.config import Profile, load_config
+from mongo_dr_console.engines.builtin import rejects
+from mongo_dr_console.engines.builtin.merge import MergeRestore
+from mongo_dr_console.engines.builtin.rejects import Rejects
 from mongo_dr_console.engines.builtin.restore import BuiltinRestore, RestoreRequest
 from mongo_dr_console.engines.builtin.snapshot import StoredSnapshot
+from mongo_dr_console.engines.mongo_tools.abilities import ENGINE as TOOLS
+from mongo_dr_console.engines.mongo_tools.restore import BEGUN, ToolRestore, ToolRestoreRequest
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.catalogue import utc
 from mongo_dr_console.model.journal import checkpoints
+from mongo_dr_console.model.oplogentry import raw_entry
 from mongo_dr_console.model.plan import Plan
 from mongo_dr_console.model.position import Position
-from mongo_dr_console.model.progress import Checkpoint, Note, StepDone, StepStarted
+from mongo_dr_console.model.progress import Checkpoint, Note, Report, StepDone, StepStarted
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble, Unreachable
+from mongo_dr_console.mongo.client import Client
 from mongo_dr_console.mongo.locks import DeploymentLock
+from mongo_dr_console.mongo.oplog import majority_position
 from mongo_dr_console.stores import ledger
-from mongo_dr_console.stores.open import open_store
-from mongo_dr_console.stores.snapshot_reader import open_snapshot
+from mongo_dr_console.stores.open import open_answering, open_store
+from mongo_dr_console.stores.snapshot_reader import SnapshotReader, open_copies
+from mongo_dr_console.stream.batch import last_entry
 from mongo_dr_console.stream.follow import Follower, continue_from
 from mongo_dr_console.stream.saved import SavedRange, SavedRangeWriter, recover, save_range
+from mongo_dr_console.workers.claiming import reading_for
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.jobs import JobFolder, read_lines, read_plan
-from mongo_dr_console.workers.plan_sources import Deployments, open_deployments
+from mongo_dr_console.workers.plan_sources import Deployments, history, open_deployments, source
 from mongo_dr_console.workers.planning import make_plan
 from mongo_dr_console.workers.safety import safety_snapshot
 
@@ -42,6 +53,7 @@ def run(context: JobContext) -> JobOutcome:
     """
     plan = Plan.model_validate(context.request["plan"])
     deployments = open_deployments(context.profile_name, context.profile, _other(context, plan))
+    deployments.branch = plan.intent.branch
     started = datetime.now(UTC)
     kinds = {c.kind for c in context.checkpoints}
     if "begun" not in kinds:
@@ -55,7 +67,7 @@ def run(context: JobContext) -> JobOutcome:
     lock = DeploymentLock(deployments.target, context.job, "restore", owner_of(context))
     lock.acquire()
     try:
-        result = _locked(context, plan, deployments, lock)
+        result = restore_under(lock, context, plan, deployments)
     except Trouble as trouble:
         _leave_or_release(lock, context, trouble)
         raise
@@ -64,7 +76,45 @@ def run(context: JobContext) -> JobOutcome:
         raise
     lock.release()
     _write_ledger(context, plan, result, started)
-    return JobOutcome(result)
+    return JobOutcome(result, what_is_missing(context, result))
+
+
+def restore_under(
+    lock: DeploymentLock, context: JobContext, plan: Plan, deployments: Deployments
+) -> dict[str, Any]:
+    """The restore itself, under a lock that is held already; nothing is noted in a ledger.
+
+    Args:
+        context: Its folder takes the saved oplog and what the server refuses.
+        deployments: Without a source the oplog comes from what the stream kept, and from nothing else.
+
+    Raises:
+        Failed, Unreachable, Interrupted: Not finished; what it means is said, and whether it can go on.
+    """
+    with _kept_from_pruning(context, plan):
+        return _locked(context, plan, deployments, lock)
+
+
+def what_is_missing(context: JobContext, result: dict[str, Any]) -> str | None:
+    """In words, where the restore was done in part only."""
+    parts = [f"{r['documents']} documents of {r['namespace']} were refused" for r in result["rejected"]]
+    parts += [
+        f"index {u['index']} of {u['namespace']} was not built: {u['why']}" for u in result["unbuilt_indexes"]
+    ]
+    if not parts:
+        return _what_was_left_alone(context, result)
+    shown = "; ".join(parts[:5]) + (f"; and {len(parts) - 5} more" if len(parts) > 5 else "")
+    file = context.folder / rejects.FILE
+    return f"Restored but for this: {shown}." + (f" The documents: {file}" if file.exists() else "")
+
+
+def _what_was_left_alone(context: JobContext, result: dict[str, Any]) -> str | None:
+    """Merge mode's conflicts: documents that did not come back."""
+    if not result.get("conflicts_file"):
+        return None
+    count, file = result["conflict_count"], context.folder / result["conflicts_file"]
+    some = "1 document was" if count == 1 else f"{count:,} documents were"
+    return f"Brought back but for conflicts: {some} left as it is now. Each with why, and as it was: {file}"
 
 
 def owner_of(context: JobContext) -> str:
@@ -78,7 +128,7 @@ def check_unchanged(name: str, profile: Profile, plan: Plan, deployments: Deploy
     Raises:
         Refused: ``plan-changed``, with what is different.
     """
-    fresh = make_plan(name, profile, plan.intent, deployments)
+    fresh = make_plan(name, profile, plan.intent, deployments, counts=False)
     if fresh.hash == plan.hash and fresh.confirm == plan.confirm and _work_of(fresh) == _work_of(plan):
         return
     raise Refused(
@@ -95,12 +145,12 @@ def _work_of(plan: Plan) -> dict[str, Any]:
     moving = {"limit": {"position"}} if plan.limit.follow else {}
     work = plan.model_dump(
         mode="json",
-        include={"identity", "source_identity", "snapshot", "limit", "scope", "tracked", "intent"},
-        exclude={"snapshot": {"documents", "bytes"}, **moving},
+        include={"identity", "source_identity", "snapshot", "limit", "scope", "tracked", "users", "intent"},
+        exclude={"snapshot": {"documents", "bytes", "store"}, "intent": {"store"}, **moving},
     )
     work["skipped"] = [[e.id, e.selector.model_dump(mode="json")] for e in plan.skipped]
     work["namespaces"] = sorted(
-        [n.source, n.target, n.kind, n.mode, n.live_uuid or ""] for n in plan.namespaces
+        [n.source, n.target, n.kind, n.mode, n.live_uuid or "", n.uuid or ""] for n in plan.namespaces
     )
     return work
 
@@ -125,6 +175,8 @@ def differences(old: Plan, new: Plan) -> list[str]:
             found.append(f"the live {target} is another collection than before")
         if before[target].mode != after[target].mode or before[target].source != after[target].source:
             found.append(f"{target} is restored another way")
+    if old.intent.mode == "merge" and old.confirm != new.confirm:
+        found.append("conflicts are foreseen" if new.confirm else "no conflicts are foreseen any more")
     if old.scope != new.scope:
         found.append(f"the scope is {new.scope or 'all'} instead of {old.scope or 'all'}")
     return found
@@ -158,18 +210,10 @@ def _locked(
         lock.check()
 
     report = lock.following(context.report)
-    snapshot = StoredSnapshot(_open_base(context.profile, plan))
+    snapshot = StoredSnapshot(_open_base(context.profile, plan, report))
     with _Oplog(context, plan, deployments, snapshot, guard) as saved:
         report(Checkpoint("begun"))
-        request = RestoreRequest(
-            job=context.job,
-            plan=plan,
-            snapshot=snapshot,
-            saved=saved.range,
-            follower=saved.follower,
-            checkpoints=context.checkpoints,
-        )
-        work = BuiltinRestore(deployments.target, request, report, guard)
+        work = _engine(context, plan, deployments, snapshot, saved, report, guard)
         work.check_base()
         _take_safety_snapshot(context, plan, guard)
         try:
@@ -180,17 +224,82 @@ def _locked(
     return {**_summary(context, plan), **facts, **_what_next(context.job, facts)}
 
 
+def _engine(
+    context: JobContext,
+    plan: Plan,
+    deployments: Deployments,
+    snapshot: StoredSnapshot,
+    saved: _Oplog,
+    report: Report,
+    guard: Callable[[], None],
+) -> BuiltinRestore | ToolRestore:
+    """What restores, as the plan says."""
+    if plan.intent.engine == TOOLS:
+        wanted = ToolRestoreRequest(
+            job=context.job,
+            plan=plan,
+            reader=snapshot.reader,
+            saved=saved.range,
+            uri=deployments.target_profile.connection_uri(),
+            work=context.folder,
+            tools=deployments.target_profile.mongo_tools.path,
+            checkpoints=context.checkpoints,
+        )
+        return ToolRestore(deployments.target, wanted, report, guard)
+    request = RestoreRequest(
+        job=context.job,
+        plan=plan,
+        snapshot=snapshot,
+        saved=saved.range,
+        follower=saved.follower,
+        checkpoints=context.checkpoints,
+        rejects=Rejects(context.folder / rejects.FILE),
+        folder=context.folder,
+    )
+    work = MergeRestore if plan.intent.mode == "merge" else BuiltinRestore
+    return work(deployments.target, request, report, guard)
+
+
 def _what_next(job: str, facts: dict[str, Any]) -> dict[str, Any]:
     """In the result, so that it stands at the end of what a person sees."""
-    found: dict[str, Any] = {"conflict_count": len(facts["conflicts"]) + len(facts.get("late_conflicts", []))}
+    count = len(facts["conflicts"]) + len(facts.get("late_conflicts", []))
+    found: dict[str, Any] = {"conflict_count": facts.get("conflict_count", count)}
+    if any(m["brought_back"] or m["replaced"] for m in facts.get("merged", [])):
+        found["take_back"] = f"mdr restore undo {job}"
     if facts.get("set_aside"):
         found |= {"take_back": f"mdr restore undo {job}", "settle": f"mdr restore accept {job}"}
     return found
 
 
-def _open_base(profile: Profile, plan: Plan) -> Any:
-    store = open_store(plan.snapshot.store, profile.stores[plan.snapshot.store])
-    reader = open_snapshot(store, plan.snapshot.name)
+@contextmanager
+def _kept_from_pruning(context: JobContext, plan: Plan) -> Iterator[None]:
+    """The base, and the oplog from its end to the limit, wherever that lies."""
+    base, (stores, _) = plan.snapshot, open_answering(context.profile)
+    start, end = base.end, max(base.end, plan.limit.position)
+    near = [store for name, store in stores.items() if name == base.store]
+    rest = [store for name, store in stores.items() if name != base.store]
+    # What another store has is wanted too, and the restore does not hang on it.
+    with (
+        reading_for(context, near, base.name, start=start, end=end),
+        reading_for(context, rest, base.name, start=start, end=end, must=False),
+    ):
+        yield
+
+
+def _open_base(profile: Profile, plan: Plan, report: Report) -> SnapshotReader:
+    """The base in the store that was planned with, and in all others that have the same."""
+
+    def tell(text: str) -> None:
+        report(Note(text, "warning"))
+
+    planned = plan.snapshot
+    stores, troubles = open_answering(profile)
+    if planned.store in troubles:
+        tell(f"the copy in store {planned.store} is not read: {troubles[planned.store].message}")
+    near = sorted(stores.values(), key=lambda store: store.name != planned.store)
+    if not near:
+        raise troubles[planned.store]
+    reader = open_copies(near, planned.name, planned.checksum, tell)
     if reader.checksum != plan.snapshot.checksum:
         raise Refused(
             "plan-changed",
@@ -250,15 +359,28 @@ class _Oplog:
             return
         base = self.plan.snapshot
         self.context.report(StepStarted("save-oplog"))
-        assert self.deployments.source is not None
-        batches = continue_from(self.deployments.source, base.end, base.end_hash, self.plan.limit.position)
-        first = next(batches, None)
+        batches, first = self._begun(base.end, base.end_hash, self.plan.limit.position)
         entries = 0
         if first is not None:
             self.range = save_range(self._guarded(chain([first], batches)), path)
             entries = self.range.facts.count
         self.context.report(Checkpoint("oplog-saved", {"entries": entries}))
         self.context.report(StepDone("save-oplog", f"{entries} entries saved and verified"))
+
+    def _begun(
+        self, position: Position, entry_hash: str, through: Position
+    ) -> tuple[Iterator[bytes], bytes | None]:
+        """What follows an entry, and its first batch: from the live oplog, else from where it is kept."""
+        client = self.deployments.source
+        if client is not None and self.plan.intent.branch is None:
+            batches = continue_from(client, position, entry_hash, through)
+            try:
+                return batches, next(batches, None)
+            except Failed as trouble:
+                if trouble.code != "gap":
+                    raise
+        batches = history(self.deployments).go_on(position, entry_hash, through)
+        return batches, next(batches, None)
 
     def _guarded(self, batches: Iterator[bytes]) -> Iterator[bytes]:
         for batch in batches:
@@ -274,14 +396,28 @@ class _Oplog:
             if last is not None:
                 position, end_hash = last, _hash_at(SavedRange(path), last)
         self._writer = SavedRangeWriter(path)
-        client = self.deployments.source
-        assert client is not None
+        client = source(self.deployments)
+        position, end_hash = self._reach_live(client, position, end_hash)
         self.follower = Follower(client, self._writer, position, end_hash, others_only(self.context.job))
         self.follower.start()
         self.follower.wait_for(max(self.plan.limit.position, position), 3600, self._guard)
         self.range = SavedRange(path)
         self.range.verify()
         self.context.report(StepDone("save-oplog", f"saved through {self.follower.position}, and following"))
+
+    def _reach_live(self, client: Client, position: Position, end_hash: str) -> tuple[Position, str]:
+        """Where the live oplog does not reach back so far, the first part comes from what the stream kept."""
+        assert self._writer is not None
+        latest = majority_position(client)[0]
+        batches, first = self._begun(position, end_hash, latest)
+        if not self.deployments.histories or first is None:
+            return position, end_hash
+        for batch in self._guarded(chain([first], batches)):
+            self._writer.append(batch)
+            last = last_entry(batch)
+            position, end_hash = Position.of(raw_entry(last)["ts"]), rawbson.entry_hash(last)
+        self._writer.flush()
+        return position, end_hash
 
 
 def _hash_at(saved: SavedRange, position: Position) -> str:
@@ -302,16 +438,17 @@ def _take_safety_snapshot(context: JobContext, plan: Plan, guard: Callable[[], N
     wanted = [n.target for n in plan.namespaces if n.mode == "in-place" and n.live_uuid]
     if not wanted or any(c.kind in ("safety", "dropped") for c in context.checkpoints):
         return
-    name = safety_snapshot(context, wanted)
+    name = safety_snapshot(context, target_profile(context, plan), wanted)
     guard()
     context.report(Checkpoint("safety", {"snapshot": name}))
 
 
 def _leave_or_release(lock: DeploymentLock, context: JobContext, trouble: Trouble) -> None:
     """The lock stays where the deployment is half-way through something that only this job's resume may
-    finish: after a drop in place, or in the cut-over."""
+    finish: after a drop in place, in the cut-over, or with a part of the documents brought back."""
     kinds = [c.kind for c in _journalled(context.folder)]
-    half_way = ("ready" in kinds or "dropped" in kinds) and "placed" not in kinds
+    begun = {"ready", "dropped", "merge-session", BEGUN}
+    half_way = bool(begun & set(kinds)) and "placed" not in kinds
     if half_way or isinstance(trouble, Unreachable):
         lock.leave()
     else:
@@ -343,7 +480,7 @@ def _write_ledger(context: JobContext, plan: Plan, result: dict[str, Any], start
         **result,
         "schema": "mdr.restore-record",
         "job": context.job,
-        "state": "done",
+        "state": "partial" if what_is_missing(context, result) else "done",
         "started_at": utc(started),
         "finished_at": utc(datetime.now(UTC)),
         "seconds": round((datetime.now(UTC) - started).total_seconds(), 2),

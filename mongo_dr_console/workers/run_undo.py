@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from pymongo.errors import PyMongoError
@@ -16,9 +17,10 @@ from mongo_dr_console.engines.builtin.cutover import (
 )
 from mongo_dr_console.engines.builtin.restore_state import RestoreState
 from mongo_dr_console.model import extjson, rawbson
+from mongo_dr_console.model.catalogue import utc
 from mongo_dr_console.model.namespace import Namespace, aside_name
 from mongo_dr_console.model.oplogentry import raw_entry
-from mongo_dr_console.model.progress import Checkpoint, StepDone, StepStarted
+from mongo_dr_console.model.progress import Checkpoint, Note, StepDone, StepStarted
 from mongo_dr_console.model.trouble import Refused, Trouble
 from mongo_dr_console.mongo.client import Client, connect, told
 from mongo_dr_console.mongo.durability import (
@@ -30,6 +32,9 @@ from mongo_dr_console.mongo.durability import (
 )
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.mongo.locks import DeploymentLock
+from mongo_dr_console.stores import ledger
+from mongo_dr_console.stores.open import open_store
+from mongo_dr_console.workers import undo_merge
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.placed import PlacedRestore, placed_restore
 from mongo_dr_console.workers.run_restore import owner_of, target_profile
@@ -48,17 +53,40 @@ def run(context: JobContext) -> JobOutcome:
     profile = target_profile(context, restore.plan)
     client = connect(profile.connection_uri())
     check_deployment(client, profile.environment, restore)
-    placements = undo_placements(restore)
-    _check_there(client, restore, placements)
+    placements, gone = undo_placements(restore), {}
+    if restore.merged:
+        gone = undo_merge.check_there(client, restore)
+    else:
+        _check_there(client, restore, placements)
     lock = DeploymentLock(client, context.job, "undo", owner_of(context))
     lock.acquire()
     try:
-        result = _take_back(context, client, restore, placements, lock)
+        if restore.merged:
+            result = undo_merge.take_back(context, client, restore, gone, lock)
+        else:
+            result = _take_back(context, client, restore, placements, lock)
     except BaseException:
         lock.leave()
         raise
     lock.release()
+    _note_in_ledger(context, restore)
     return JobOutcome(result)
+
+
+def _note_in_ledger(context: JobContext, restore: PlacedRestore) -> None:
+    """Beside the restore's own record: whoever reads that learns that it does not count any more."""
+    store = restore.plan.snapshot.store
+    document = {
+        "schema": "mdr.undo-record",
+        "job": context.job,
+        "undone": restore.job,
+        "state": "undone",
+        "finished_at": utc(datetime.now(UTC)),
+    }
+    try:
+        ledger.append(open_store(store, context.profile.stores[store]), "restores", document)
+    except (Trouble, OSError, KeyError) as error:
+        context.report(Note(f"the undo could not be written to the ledger: {error}", "warning"))
 
 
 def check_deployment(client: Client, environment: str, restore: PlacedRestore) -> None:
@@ -155,8 +183,15 @@ def _take_back(
             for a in done.set_aside
         ],
         "hint": f"Writes made since the restore are in the collections set aside, until: mdr restore accept "
-        f"{restore.job}",
+        f"{restore.job}{_what_stays(restore)}",
     }
+
+
+def _what_stays(restore: PlacedRestore) -> str:
+    series = [n.target for n in restore.plan.namespaces if n.kind == "timeseries"]
+    if not series:
+        return ""
+    return f". As restored, since a time series cannot be renamed, stay: {', '.join(series)}"
 
 
 def _unsteady() -> Trouble:
@@ -168,7 +203,7 @@ def writes_since(client: Client, restore: PlacedRestore) -> int | None:
     does not say any more."""
     if restore.position is None:
         return 0
-    uuids = {facts["incoming"] for facts in restore.placements}
+    uuids = {facts["incoming"] for facts in restore.placements} | {m["uuid"] for m in restore.merged}
     count = 0
     try:
         cursor: Any = client.local["oplog.rs"].find_raw_batches(

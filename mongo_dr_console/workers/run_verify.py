@@ -7,7 +7,9 @@ from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.open import choose_stores
 from mongo_dr_console.stores.verification import verify
+from mongo_dr_console.workers.claiming import reading_for
 from mongo_dr_console.workers.context import JobContext, JobOutcome
+from mongo_dr_console.workers.verify_deeper import deeper
 
 
 def run(context: JobContext) -> JobOutcome:
@@ -22,7 +24,9 @@ def run(context: JobContext) -> JobOutcome:
     holders = [s for s in stores.values() if wanted or any(e.name == name for e in list_snapshots(s))]
     if not holders:
         raise Failed("snapshot-missing", f"No store has a snapshot {name}.", "See: mdr snapshots list")
-    results = [verify(store, name, level, context.report, context.stop) for store in holders]
+    with reading_for(context, holders, name):
+        checks = deeper(context) if level > 3 else None
+        results = [verify(s, name, level, context.report, context.stop, checks) for s in holders]
     problems = [f"{r.store}: {problem}" for r in results for problem in r.problems]
     for problem in problems:
         context.report(Note(problem, "error"))

@@ -1,36 +1,56 @@
-"""The sources that pollers ask: the set, its oplog, the stores, coverage, the jobs of this host."""
+"""The sources that pollers ask: the set, its oplog, the stores, the topic, coverage, events, the jobs, the
+lock."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
-from mongo_dr_console.config import DurationThreshold, Profile, StoreConfig
+from mongo_dr_console.config import DurationThreshold, KafkaConfig, Profile, StoreConfig
 from mongo_dr_console.model import coverage as covering
 from mongo_dr_console.model.backupfacts import StoreFacts
-from mongo_dr_console.model.coverage import Coverage, LiveOplog
+from mongo_dr_console.model.catalogue import SnapshotEntry
+from mongo_dr_console.model.coverage import Coverage, LiveOplog, Unread
 from mongo_dr_console.model.estimate import Measured, Work
-from mongo_dr_console.model.jobfacts import JobFacts
+from mongo_dr_console.model.eventfacts import EventFacts, restored, undone
+from mongo_dr_console.model.eventscan import Filter
+from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.oplogfacts import OplogFacts
+from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.reading import SourceError
-from mongo_dr_console.model.readings import Limits, Readings, Threshold
+from mongo_dr_console.model.readings import EVENTS, KAFKA, LOCK, Limits, Readings, Threshold
 from mongo_dr_console.model.setstatus import SetStatus
+from mongo_dr_console.model.streamfacts import KeptTopic
+from mongo_dr_console.model.stretch import Stretch
 from mongo_dr_console.model.trouble import Trouble, Unreachable
-from mongo_dr_console.mongo.client import AsyncClient, connect_async, told
+from mongo_dr_console.mongo.client import AsyncClient, Client, connect, connect_async, told
+from mongo_dr_console.mongo.locks import read_lock_async
 from mongo_dr_console.mongo.members import member_uri, seeds
 from mongo_dr_console.mongo.oplogstats import read_live, read_oplog
 from mongo_dr_console.mongo.setstatus import ask_members, read_set_status
-from mongo_dr_console.workers.threads import DaemonThreads
+from mongo_dr_console.workers.eventhunt import EventHunt
+from mongo_dr_console.workers.jobsource import JobsSource
+from mongo_dr_console.workers.streamstate import StreamStateSource
+from mongo_dr_console.workers.threads import DaemonThreads, OneCall, settle
+
+if TYPE_CHECKING:
+    from mongo_dr_console.stores.remembered import Remembered
+    from mongo_dr_console.stores.store import Store
+    from mongo_dr_console.stream.coverage import Stored
+    from mongo_dr_console.stream.kafka_keep import KafkaKeep
+    from mongo_dr_console.stream.keep import Keep
 
 T_co = TypeVar("T_co", covariant=True)
-R = TypeVar("R")
 
 SELECTION_SECONDS = 2.0
 """How long a server is looked for."""
+_TOPIC_SECONDS = 3.0
+"""How long a look into the topic may take; half of that where coverage waits for it."""
 _DIRECT_AFTER = 1.0
 """From when on members are asked one by one while the set as a whole has not answered."""
 
@@ -59,6 +79,7 @@ class Deployment:
     def __init__(self, profile: Profile) -> None:
         self._uri = profile.connection_uri()
         self._client: AsyncClient | None = None
+        self._blocking: Client | None = None
         self._direct: dict[str, AsyncClient] = {}
         self._known: tuple[str, ...] = seeds(self._uri)
 
@@ -67,6 +88,13 @@ class Deployment:
         if self._client is None:
             self._client = connect_async(self._uri, seconds=SELECTION_SECONDS)
         return self._client
+
+    @property
+    def blocking(self) -> Client:
+        """A client for one thread that reads much: any member may answer."""
+        if self._blocking is None:
+            self._blocking = connect(self._uri, any_member=True, seconds=SELECTION_SECONDS)
+        return self._blocking
 
     def remember(self, status: SetStatus) -> None:
         """Keeps the members' names: they are asked directly when the set has no primary."""
@@ -84,6 +112,10 @@ class Deployment:
     async def close(self) -> None:
         clients = [c for c in (self._client, *self._direct.values()) if c is not None]
         self._client, self._direct = None, {}
+        blocking, self._blocking = self._blocking, None
+        if blocking is not None:
+            # In a thread that nobody waits for: it may be in the middle of a call that hangs.
+            DaemonThreads().submit(blocking.close)
         await asyncio.gather(*(c.close() for c in clients), return_exceptions=True)
 
 
@@ -97,7 +129,7 @@ class SetSource:
         """Through the set; where that takes long or shows no primary, from the members one by one."""
         whole = asyncio.ensure_future(read_set_status(self._deployment.client))
         # Where the members' own answers come first, nobody asks for its error any more.
-        whole.add_done_callback(_settle)
+        whole.add_done_callback(settle)
         try:
             await asyncio.wait({whole}, timeout=_DIRECT_AFTER)
             status = _succeeded(whole)
@@ -118,11 +150,6 @@ class SetSource:
             if status is not None:
                 return status
             raise _worse(whole, error) from None
-
-
-def _settle(future: asyncio.Future[Any]) -> None:
-    if not future.cancelled():
-        future.exception()
 
 
 def _succeeded(future: asyncio.Future[SetStatus]) -> SetStatus | None:
@@ -164,23 +191,6 @@ class OplogSource:
         return facts, facts.told_by
 
 
-class _InThread:
-    """Calls that block, one in flight: a hanging one is waited for, never joined by a second."""
-
-    def __init__(self, threads: DaemonThreads) -> None:
-        self._threads = threads
-        self._pending: asyncio.Future[Any] | None = None
-
-    async def call(self, function: Callable[[], R]) -> R:
-        if self._pending is not None and not self._pending.done():
-            await asyncio.shield(self._pending)
-        future = asyncio.get_running_loop().run_in_executor(self._threads, function)
-        # Whoever gave up waiting does not ask for the error any more.
-        future.add_done_callback(_settle)
-        self._pending = future
-        return await asyncio.shield(future)
-
-
 class StoreSource:
     interval, timeout = 15.0, 5.0
 
@@ -188,105 +198,203 @@ class StoreSource:
         self.name = f"store:{name}"
         self._store = name
         self._config = config
-        self._thread = _InThread(threads)
+        self._thread = OneCall(threads)
+        self._known: Remembered | None = None
 
     async def read(self) -> tuple[StoreFacts, str]:
         facts = await self._thread.call(self._list)
         return facts, facts.where
 
     def _list(self) -> StoreFacts:
+        from mongo_dr_console.model.drill import last_good
+        from mongo_dr_console.model.drill import records as drill_records
         from mongo_dr_console.stores import ledger
         from mongo_dr_console.stores.catalogue import list_snapshots
         from mongo_dr_console.stores.open import open_store
+        from mongo_dr_console.stores.remembered import Remembered
 
         store = open_store(self._store, self._config)
-        snapshots = tuple(list_snapshots(store))
-        restores = measured_restores(ledger.read_all(store, "restores"))
+        # One look at a time: the thread is this source's own.
+        self._known = self._known or Remembered()
+        snapshots = tuple(list_snapshots(store, self._known))
+        records = ledger.read_all(store, "restores")
+        drills = drill_records(ledger.read_all(store, "drills", self._known))
         return StoreFacts(
             self._store,
             store.describe(),
             snapshots,
             taken_at=datetime.now(UTC),
-            measured=restores,
+            measured=measured_restores(records),
+            restored=restored(records),
+            undone=undone(records),
+            drilled=last_good(drills),
         )
+
+
+class TopicSource:
+    """What lies in the Kafka topic. A broker that hangs holds up this reading alone: coverage asks it only
+    while this one is well."""
+
+    name, interval, timeout = KAFKA, 5.0, 5.0
+
+    def __init__(self, config: KafkaConfig, threads: DaemonThreads) -> None:
+        self._config = config
+        self._thread = OneCall(threads)
+        self._keep: KafkaKeep | None = None
+
+    async def read(self) -> tuple[KeptTopic, str]:
+        topic = await self._thread.call(self._look)
+        return topic, topic.bootstrap
+
+    def _look(self) -> KeptTopic:
+        from mongo_dr_console.stream.kafka_keep import KafkaKeep
+
+        if self._keep is None:
+            self._keep = KafkaKeep(self._config, within=_TOPIC_SECONDS)
+        return self._keep.look()
 
 
 class CoverageSource:
     name, interval, timeout = "coverage", 5.0, 5.0
 
     def __init__(
-        self, deployment: Deployment, environment: str, view: Callable[[], Readings], stores: int
+        self,
+        deployment: Deployment,
+        profile: Profile,
+        view: Callable[[], Readings],
+        threads: DaemonThreads,
     ) -> None:
         self._deployment = deployment
-        self._environment = environment
+        self._profile = profile
         self._view = view
-        self._stores = stores
+        self._thread = OneCall(threads)
+        self._stores: dict[str, Store] = {}
+        self._keeps: dict[str, Keep] = {}
 
     async def read(self) -> tuple[Coverage, str]:
-        """From what the stores and the oplog said last, and the live oplog's entries at the joints.
+        """From what the stores and the oplog said last, the segments in the stores, the topic, and the live
+        oplog's entries at the joints.
 
         Raises:
             Unreachable: No store can be read, so that nothing can be said.
         """
         readings = self._view()
         readable = [r.value for r in readings.stores.values() if r.value is not None and r.error is None]
-        if self._stores and not readable:
+        if self._profile.stores and not readable:
             raise Unreachable(
                 "stores-unreadable",
                 "No store can be read, so it is not known what can be restored to.",
                 "See the stores' errors: mdr doctor",
             )
         snapshots = [s for facts in readable for s in facts.snapshots]
-        live, error = await self._live(readings, covering.wanted_hashes(snapshots))
+        names = [facts.name for facts in readable]
+        dead = _dead(readings)
+        began = time.monotonic()
+        found = await self._thread.call(lambda: self._stored(names, snapshots, kafka=not dead))
+        left = self.timeout - 1 - (time.monotonic() - began)
+        live, error = await self._live(readings, snapshots, found.stretches, left)
         oplog = None if readings.oplog is None else readings.oplog.value
-        built = covering.build(snapshots, live, now=datetime.now(UTC), oplog=oplog, live_error=error)
-        return built, ", ".join(facts.name for facts in readable)
+        built = covering.build(
+            snapshots,
+            live,
+            now=datetime.now(UTC),
+            oplog=oplog,
+            live_error=error,
+            stretches=found.stretches,
+            damage=found.damage,
+            unread=(*found.unread, *dead),
+        )
+        return built, ", ".join(names)
+
+    def _stored(self, stores: list[str], snapshots: list[SnapshotEntry], *, kafka: bool) -> Stored:
+        from mongo_dr_console.stores.open import open_store
+        from mongo_dr_console.stream.coverage import stored
+        from mongo_dr_console.stream.sinks import keeps_of
+
+        if set(stores) != set(self._stores):
+            self._stores = {name: open_store(name, self._profile.stores[name]) for name in stores}
+            # What was read before is read again only where a store came or went.
+            self._keeps = keeps_of(self._profile, self._stores.values(), within=_TOPIC_SECONDS / 2)
+        return stored(snapshots, {n: k for n, k in self._keeps.items() if kafka or n != KAFKA})
 
     async def _live(
-        self, readings: Readings, joints: tuple[Any, ...]
+        self,
+        readings: Readings,
+        snapshots: list[SnapshotEntry],
+        stretches: tuple[Stretch, ...],
+        seconds: float,
     ) -> tuple[LiveOplog | None, SourceError | None]:
         if readings.set is not None and readings.set.error is not None:
             return None, readings.set.error
         try:
-            reading = read_live(self._deployment.client, joints, self._environment)
-            return await asyncio.wait_for(reading, self.timeout - 1), None
+            async with asyncio.timeout(max(1.0, seconds)):
+                return await self._joints(snapshots, stretches), None
         except Exception as error:  # whatever it is, the stores' part stays true
             return None, explain(error)
 
-
-class JobsSource:
-    name, interval, timeout = "jobs", 2.0, 3.0
-
-    def __init__(self, profile_name: str, profile: Profile, threads: DaemonThreads) -> None:
-        self._profile_name = profile_name
-        self._profile = profile
-        self._thread = _InThread(threads)
-
-    async def read(self) -> tuple[tuple[JobFacts, ...], str]:
-        return await self._thread.call(self._list), ""
-
-    def _list(self) -> tuple[JobFacts, ...]:
-        from mongo_dr_console.workers.jobs import jobs_folder, list_jobs
-
-        views = list_jobs(jobs_folder(self._profile))
-        return tuple(job_facts(v) for v in views if v.profile == self._profile_name)
+    async def _joints(
+        self, snapshots: list[SnapshotEntry], stretches: tuple[Stretch, ...]
+    ) -> LiveOplog | None:
+        """The live oplog with its answers; where a stretch parted from it, asked until it is known where."""
+        live: LiveOplog | None = None
+        asked: set[Position] = set()
+        while True:
+            wanted = set(covering.wanted_hashes(snapshots, stretches, live))
+            if live is not None and wanted <= asked:
+                break
+            asked |= wanted
+            newest_first = tuple(sorted(asked, reverse=True))
+            live = await read_live(self._deployment.client, newest_first, self._profile.environment)
+        return live
 
 
-def job_facts(view: Any) -> JobFacts:
-    """A ``JobView`` in short."""
-    step = next((s for s in reversed(view.steps) if s.state == "running"), None)
-    error = view.error
-    return JobFacts(
-        job=view.job,
-        kind=view.kind,
-        state=view.state,
-        step="" if step is None else step.step,
-        percent=None if step is None else step.percent,
-        owner=view.owner,
-        started_at=view.started_at or view.created_at,
-        ended_at=view.ended_at,
-        error=None if error is None else SourceError(error.code, error.message, error.hint),
-    )
+def _dead(readings: Readings) -> tuple[Unread, ...]:
+    """The topic, while it does not answer."""
+    if readings.kafka is None or readings.kafka.error is None:
+        return ()
+    return (Unread(KAFKA, readings.kafka.error),)
+
+
+class EventsSource:
+    """Destructive events of the live oplog; a drop is to be seen within seconds."""
+
+    name, interval, timeout = EVENTS, 3.0, 10.0
+
+    def __init__(self, deployment: Deployment, profile: Profile, threads: DaemonThreads) -> None:
+        self._deployment = deployment
+        self._thread = OneCall(threads)
+        self._hunt = EventHunt(Filter(ignored=profile.ignored))
+
+    async def read(self) -> tuple[EventFacts, str]:
+        """What is known by now. A try that is given up goes on in its thread, and the next one has what it
+        found."""
+        return await self._thread.call(self._look), ""
+
+    def _look(self) -> EventFacts:
+        from mongo_dr_console.stream.live import LiveOplog
+
+        try:
+            return self._hunt.look(LiveOplog(self._deployment.blocking))
+        except Unreachable as trouble:
+            if trouble.code == nobody_answers().code:
+                raise nobody_answers() from None
+            raise
+
+
+class LockSource:
+    """Who writes to the deployment, from whichever host."""
+
+    name, interval, timeout = LOCK, 1.0, 3.0
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+
+    async def read(self) -> tuple[LockInfo | None, str]:
+        try:
+            lock = await read_lock_async(self._deployment.client)
+        except ServerSelectionTimeoutError:
+            raise nobody_answers() from None
+        return lock, "" if lock is None else lock.host
 
 
 def measured_restores(documents: list[dict[str, Any]]) -> tuple[Measured, ...]:
@@ -351,7 +459,11 @@ def all_sources(
         SetSource(deployment),
         OplogSource(deployment),
         *(StoreSource(name, config, threads) for name, config in profile.stores.items()),
+        EventsSource(deployment, profile, threads),
         JobsSource(profile_name, profile, threads),
-        CoverageSource(deployment, profile.environment, view, len(profile.stores)),
+        LockSource(deployment),
+        StreamStateSource(profile_name, profile, threads),
+        *([] if profile.oplog.kafka is None else [TopicSource(profile.oplog.kafka, threads)]),
+        CoverageSource(deployment, profile, view, threads),
     ]
     return {s.name: s for s in sources}, deployment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -37,3 +38,26 @@ def _run(future: Future[Any], fn: Callable[..., Any], args: Any, kwargs: Any) ->
         future.set_exception(error)
     else:
         future.set_result(result)
+
+
+class OneCall:
+    """Calls that block, one in flight: a hanging one is waited for, never joined by a second."""
+
+    def __init__(self, threads: DaemonThreads) -> None:
+        self._threads = threads
+        self._pending: asyncio.Future[Any] | None = None
+
+    async def call(self, function: Callable[[], R]) -> R:
+        if self._pending is not None and not self._pending.done():
+            await asyncio.shield(self._pending)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, function)
+        # Whoever gave up waiting does not ask for the error any more.
+        future.add_done_callback(settle)
+        self._pending = future
+        return await asyncio.shield(future)
+
+
+def settle(future: asyncio.Future[Any]) -> None:
+    """Takes the error of a call that nobody waits for any more."""
+    if not future.cancelled():
+        future.exception()

@@ -436,10 +436,14 @@ def test_a_target_of_another_profile_needs_access_too(scene: Scene, tmp_path: Pa
 
 
 @pytest.mark.mongod
-def test_a_store_that_is_not_there_hides_no_other(scene: Scene, tmp_path: Path) -> None:
+def test_a_store_that_is_not_there_hides_no_other(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "invented")
     path, text = tmp_path / "config.toml", scene.config_file.read_text()
     gone = f"[profiles.test.stores.a]\ntype = 'local'\npath = '{tmp_path / 'gone'}'\n"
-    bucket = "[profiles.test.stores.b]\ntype = 's3'\nbucket = 'b'\n"
+    bucket = "[profiles.test.stores.b]\ntype = 's3'\nbucket = 'b'\nendpoint = 'http://127.0.0.1:1'\n"
     path.write_text(f"{text}\n{gone}\n{bucket}", encoding="utf-8")
     with scene.untouched():
         plan = call(path, "restore", "plan", *scene.go_back(), "--json")
@@ -447,7 +451,7 @@ def test_a_store_that_is_not_there_hides_no_other(scene: Scene, tmp_path: Path) 
         told_of = [h["text"] for h in plan.json["hazards"] if h["code"] == "store-unread"]
         assert len(told_of) == 2
         assert str(tmp_path / "gone") in told_of[0]
-        for name, code, exit_code in (("a", "store-missing", 3), ("b", "store-unsupported", 4)):
+        for name, code, exit_code in (("a", "store-missing", 3), ("b", "store-unreachable", 3)):
             refused(path, ("restore", "plan", "--store", name), code, exit_code, name)
 
 

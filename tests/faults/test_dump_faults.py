@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import dumping
 import pytest
 from dumping import Free, Recorder, Writer
+from pymongo.write_concern import WriteConcern
 
 from mongo_dr_console.engines.builtin import dump_scan
 from mongo_dr_console.engines.builtin.dump import DumpRequest, dump
-from mongo_dr_console.model.progress import Note, Progress, StepDone
+from mongo_dr_console.model.progress import Note, Progress, StepDone, StepStarted
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.mongo.identity import read_identity
@@ -85,6 +86,41 @@ def test_the_primary_is_killed_after_the_data_was_read(
         request = DumpRequest(read_identity(client, "test"))
         with Writer(replica_set.uri, "shop"), SnapshotWriter(store) as snapshot:
             manifest = dump(client, request, snapshot, Recorder(kill), Free())
+        found = dumping.replayed(open_snapshot(store, manifest.name), "shop")
+        wanted = dumping.at_time(client, "shop", manifest.window.end)
+    assert dumping.differences(found, wanted) == []
+
+
+@pytest.mark.mongod
+def test_what_no_majority_had_is_not_in_a_dump_that_outlives_its_primary(
+    make_replica_set: MakeReplicaSet, tmp_path: Path
+) -> None:
+    """Members lag, the primary has writes of its own that die with it, and the dump has read everything by
+    then: no operation of the oplog takes those writes out of it again (server-rules 12)."""
+    replica_set: ReplicaSet = make_replica_set()
+    store = LocalStore("local", tmp_path / "store")
+
+    def hold(mode: str) -> None:
+        for number in range(3):
+            if number != primary:
+                with replica_set.member_client(number) as member:
+                    member.admin.command({"configureFailPoint": "stopReplProducer", "mode": mode})
+
+    def around_the_data(event: Progress) -> None:
+        if isinstance(event, StepStarted) and event.step == "data":
+            hold("alwaysOn")
+            own = client.shop.get_collection("a", write_concern=WriteConcern(w=1))
+            own.insert_many([{"_id": f"lost {n}"} for n in range(50)])
+        if isinstance(event, StepDone) and event.step == "data":
+            replica_set.kill(primary)
+            hold("off")
+
+    with closing(connect(replica_set.uri)) as client:
+        dumping.seed(client, "shop", 500)
+        request = DumpRequest(read_identity(client, "test"))
+        primary = replica_set.primary_index()
+        with SnapshotWriter(store) as snapshot:
+            manifest = dump(client, request, snapshot, Recorder(around_the_data), Free())
         found = dumping.replayed(open_snapshot(store, manifest.name), "shop")
         wanted = dumping.at_time(client, "shop", manifest.window.end)
     assert dumping.differences(found, wanted) == []

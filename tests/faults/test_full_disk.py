@@ -143,6 +143,7 @@ def test_in_place_drops_nothing_where_its_safety_snapshot_has_no_room(
         told(here.mdr(*words), "store-full", 1, str(here.store))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("disk", "skip"), [("tmpfs", False), ("limit", True)], indirect=["disk"])
 def test_a_restore_with_no_room_for_the_oplog_changes_nothing_and_is_resumed(
     skip: bool, scene: Scene, disk: Disk, tmp_path: Path

@@ -51,7 +51,8 @@ def make(config_file: Path) -> Iterator[Callable[..., JobFolder]]:
     made: list[JobFolder] = []
 
     def make_job(profile_name: str = "one", **request: Any) -> JobFolder:
-        profile = load_config(config_file).profiles[profile_name]
+        # A watcher's job was made while the profile still allowed it.
+        profile = load_config(config_file).profiles[profile_name].model_copy(update={"access": "restore"})
         made.append(jobs.create(profile_name, profile, config_file, "selftest", request))
         return made[-1]
 
@@ -284,7 +285,7 @@ def test_a_profile_that_is_gone_ends_it_as_a_failed_job(
     make: Callable[..., JobFolder], config_file: Path
 ) -> None:
     folder = make()
-    config_file.write_text(f'[profiles.other]\nuri = "{URI}"\n')
+    config_file.write_text(f'[profiles.other]\nuri = "{URI}"\naccess = "restore"\n')
     jobs.launch(folder)
     to_the_end(folder)
     view = jobs.load(folder)
@@ -295,7 +296,7 @@ def test_a_profile_that_is_gone_ends_it_as_a_failed_job(
 def test_relative_places_are_the_same_for_the_job_as_for_whoever_made_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "config.toml").write_text('[profiles.one]\nuri_file = "secret/uri"\n')
+    (tmp_path / "config.toml").write_text('[profiles.one]\nuri_file = "secret/uri"\naccess = "restore"\n')
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret" / "uri").write_text("mongodb://beside-the-config")
     monkeypatch.chdir(tmp_path)
@@ -366,7 +367,7 @@ def test_jobs_are_found_by_how_their_id_begins(make: Callable[..., JobFolder], c
 
 def test_a_state_folder_that_cannot_be_written_is_said(tmp_path: Path, config_file: Path) -> None:
     (tmp_path / "file").touch()
-    profile = Profile(uri="mongodb://x", state_dir=tmp_path / "file")
+    profile = Profile(uri="mongodb://x", access="restore", state_dir=tmp_path / "file")
     with pytest.raises(Failed, match="cannot be made"):
         jobs.create("one", profile, config_file, "selftest", {})
 

@@ -176,6 +176,39 @@ def test_backup(stage: Stage, victim: str) -> None:
         assert all(e.problem is None for e in entries)
 
 
+@pytest.mark.parametrize("victim", SOME_VICTIMS)
+def test_merge_and_undo(stage: Stage, victim: str) -> None:
+    """Before those that swap: what was swapped since the event is another collection."""
+
+    def orders(state: dict[str, Any]) -> set[bytes]:
+        return set(state["orders"][0])
+
+    with closing(stage.client()) as client:
+        (event,) = (
+            e
+            for e in find_events(LiveOplog(client))
+            if e.namespace == f"{DATABASE}.orders" and e.kind == "mass-delete" and e.selector.session is None
+        )
+    wanted = {**stage.after, "orders": (stage.before["orders"][0], *stage.after["orders"][1:])}
+    for _ in range(ROUNDS):
+        plan = plan_for(stage.prepared, mode="merge", skip=(event.id,))
+        folder = start(stage, "restore", {"plan": plan.to_json()})
+        kill_within(stage, folder, victim)
+        revive(stage)
+        assert orders(stage.after) <= orders(stage.state()) <= orders(stage.before)
+        outcome = settle(stage, folder)
+        assert outcome == "done", outcome
+        assert twin.differences(stage.state(), wanted) == []
+        undo = start(stage, "undo", {"job": folder.id})
+        kill_within(stage, undo, victim)
+        revive(stage)
+        assert orders(stage.after) <= orders(stage.state()) <= orders(stage.before)
+        outcome = settle(stage, undo)
+        assert outcome == "done", outcome
+        assert twin.differences(stage.state(), stage.after) == []
+        nothing_left(stage)
+
+
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_swap_and_undo(stage: Stage, victim: str) -> None:
     finished = 0

@@ -13,6 +13,7 @@ from mongo_dr_console.mongo.locks import DeploymentLock, read_lock
 pytestmark = pytest.mark.mongod
 
 
+@pytest.mark.slow
 def test_the_lock_outlives_its_primary_and_a_lost_majority_is_said(make_replica_set: Any) -> None:
     replica_set = make_replica_set(nodes=3, auth=False)
     replica_set.wait_for_members()

@@ -108,6 +108,7 @@ def shop(replica_set: ReplicaSet, database_name: str) -> Iterator[Any]:
         yield shop
 
 
+@pytest.mark.slow
 def test_a_recovery_from_the_first_look_to_the_last(cli: Cli, shop: Any, tmp_path: Path) -> None:
     look_around(cli)
     snapshot = take_and_verify(cli)
@@ -255,6 +256,7 @@ def test_what_the_profile_does_not_allow_is_refused(cli: Cli, access: str) -> No
         assert cli.ask(documents.FailureDocument, *words, code=4)["error"]["code"] == "access"
 
 
+@pytest.mark.slow
 def test_what_does_not_answer_ends_with_3(cli: Cli) -> None:
     uri_file = cli.prepared.config_file.with_name("uri")
     uri_file.write_text("mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=300", encoding="utf-8")

@@ -28,7 +28,6 @@ from mongo_dr_console.model.trouble import Failed, Interrupted, WrongUse
 from mongo_dr_console.mongo.client import Client, connect
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.mongo.launch import ReplicaSet
-from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.snapshot_reader import open_snapshot
 from mongo_dr_console.stores.snapshot_writer import SnapshotWriter
@@ -83,6 +82,10 @@ def test_under_writes_it_is_what_the_server_had_at_the_end_of_the_window(
     assert dumping.differences(dumping.replayed(reader, database_name), wanted) == []
     assert manifest.window.operations > 100
     assert verify(store, manifest.name, 3, Recorder(), Free()).problems == ()
+    if compression == "zstd":
+        # mongorestore would restore what it can read without the documents, and exit 0 (server-rules 21).
+        names = [entry.path for entry in manifest.files]
+        assert [name for name in names if not name.endswith(".zst")] == ["README.txt"]
 
 
 def _listed(event: Progress) -> bool:
@@ -247,20 +250,6 @@ def test_ours_and_set_aside_collections_are_left_out_and_staging_ones_are_not(
     names = {c.name for c in manifest.collections if c.database == database_name}
     assert names == {"mdr_deadbeef_1", "plain"}
     assert all(c.database != "mongo_dr" for c in manifest.collections)
-
-
-def test_a_rename_while_it_runs_fails_it(client: Client, store: LocalStore, database_name: str) -> None:
-    dumping.seed(client, database_name, 10)
-
-    def rename(event: Progress) -> None:
-        if _listed(event):
-            client[database_name].a.rename("renamed")
-
-    with pytest.raises(Failed) as caught:
-        take(client, store, Recorder(rename))
-    assert caught.value.code == "renamed-during-backup"
-    assert list_snapshots(store) == []
-    assert not any(store.root.glob(".partial-*"))
 
 
 def test_a_rename_just_before_it_does_not(client: Client, store: LocalStore, database_name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,7 @@ def settled(client: MongoClient[Any]) -> None:
     client.admin.command("appendOplogNote", 1, data={"note": "settled"}, writeConcern={"w": "majority"})
 
 
+@pytest.mark.slow
 def test_each_kind_of_event_has_its_exact_position_and_extent(
     client: MongoClient[Any], began: Position, database_name: str
 ) -> None:
@@ -252,3 +254,47 @@ def test_wrong_use_is_told(mdr: Find, words: tuple[str, ...], code: int, error: 
     ended, out, err = mdr("find", *words, "--json")
     assert (ended, json.loads(out)["error"]["code"]) == (code, error)
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_changed_definitions_users_and_roles_and_a_slow_delete_are_found_by_all_ways_of_reading(
+    client: MongoClient[Any], began: Position, database_name: str, tmp_path: Path, mdr: Find
+) -> None:
+    db = client[database_name]
+    db.orders.insert_many([{"_id": n} for n in range(400)])
+    db.command("collMod", "orders", validator={"_id": {"$gte": 0}}, validationLevel="moderate")
+    db.command("createRole", "clerk", privileges=[], roles=[])
+    db.command("createUser", "app", pwd="x" * 20, roles=["clerk"])
+    db.command("updateUser", "app", customData={"n": 1})
+    db.command("dropUser", "app")
+    db.command("dropRole", "clerk")
+    with client.start_session() as session:
+        for n in range(105):
+            db.orders.delete_one({"_id": n}, session=session)
+            time.sleep(0.06)
+    settled(client)
+    live = LiveOplog(client)
+    end = live.windows()[0].end
+    saved = save_range(live.read(began, end), tmp_path / "oplog")
+    mine = [
+        e for e in find_events(live, began, end, slow=True) if database_name in f"{e.namespace} {e.detail}"
+    ]
+    assert [e.kind for e in mine] == [
+        "coll-mod", "role-change", "user-change", "user-change", "user-change", "role-change", "mass-delete"
+    ]  # fmt: skip
+    named = f"user {database_name}.app was"
+    assert [e.detail for e in mine[2:5]] == [f"{named} made", f"{named} changed", f"{named} dropped"]
+    assert mine[6].documents == 105 and mine[6].detail.startswith("slow")
+    others = find_events(saved, began, end, slow=True)
+    assert [e for e in others if database_name in f"{e.namespace} {e.detail}"] == mine
+    assert all(len(own(client, event)) == event.operations for event in mine)
+
+    code, out, _ = mdr("find", "--since", str(began), "--json")
+    told = {e["id"]: e for e in json.loads(out)["events"]}
+    assert code == 0 and {e.id for e in mine} <= set(told)
+    assert told[mine[6].id]["share"] == 0.2625
+    _, out, _ = mdr("find", "--since", str(began))
+    assert f"restore plan --before event:{mine[3].id} --users" in out
+    assert f"--skip {mine[3].id}" not in out and f"--skip {mine[0].id}" in out
+    code, out, _ = mdr("restore", "plan", "--skip", mine[3].id, "--json")
+    assert (code, json.loads(out)["error"]["code"]) == (2, "event-not-skippable")

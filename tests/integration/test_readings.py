@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,22 +11,25 @@ from typing import TYPE_CHECKING
 import pytest
 from dumping import Free, Recorder
 from pydantic import SecretStr
+from support.jobs import backup_here, restore_here, run_here
 
 from mongo_dr_console.engines.builtin.dump import DumpRequest, dump
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import Cause
+from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.position import Position
-from mongo_dr_console.model.readings import Readings
+from mongo_dr_console.model.readings import Readings, all_jobs, open_events
 from mongo_dr_console.model.verdict import Verdict, verdict
 from mongo_dr_console.mongo import oplog
 from mongo_dr_console.mongo.client import Client
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.mongo.launch import ReplicaSet
+from mongo_dr_console.mongo.locks import DeploymentLock
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.snapshot_writer import SnapshotWriter
 from mongo_dr_console.stream.coverage import read_coverage
-from mongo_dr_console.workers.pollers import gather_once
+from mongo_dr_console.workers.pollers import Pollers, gather_once, run_bounded
 from mongo_dr_console.workers.sources import limits_of
 
 if TYPE_CHECKING:
@@ -186,3 +190,93 @@ def test_a_wrong_password_is_unknown_and_never_told(replica_set: ReplicaSet, pro
     assert readings.set.error.code == "authentication-failed"
     assert found.exit_code in (2, 3) and "deployment-down" not in {f.code for f in found.facts}
     assert "wr0ng-s3cret" not in repr(readings) and "wr0ng-s3cret" not in repr(found)
+
+
+def _event_of(readings: Readings, namespace: str) -> Event | None:
+    """The one that is open, if there is one."""
+    assert readings.jobs is not None
+    found = open_events(readings, readings.jobs.tried_at)
+    return next((e for e in found if e.namespace == namespace), None)
+
+
+def test_a_drop_is_open_until_it_is_restored_and_again_once_that_is_undone(
+    make_replica_set: MakeReplicaSet, profile_for: ProfileFor, database_name: str
+) -> None:
+    # One of its own: in the shared one's oplog lie the mistakes of all other tests.
+    replica_set = make_replica_set(nodes=1)
+    prepared = profile_for(replica_set)
+    where = f"{database_name}.orders"
+    with closing(replica_set.client()) as client:
+        orders = client[database_name].orders
+        orders.insert_many([{"i": i} for i in range(500)])
+        backup_here(prepared)
+        orders.drop()
+        client.admin.command({"appendOplogNote": 1, "data": {"test": 1}, "writeConcern": {"w": "majority"}})
+    readings, found = judged(prepared)
+    dropped = _event_of(readings, where)
+    assert dropped is not None and (dropped.kind, dropped.documents) == ("drop", 500)
+    (fact,) = [f for f in found.facts if where in f.text]
+    assert fact.text.startswith(f"DATA DROPPED: {where} at") and fact.text.endswith(
+        "500 documents; restorable."
+    )
+
+    job, _ = restore_here(prepared, skip=(dropped.id,), namespaces=(where,))
+    for names in (None, ["set", "store:local", "coverage", "events", "jobs"]):
+        readings = gather_once(prepared.name, prepared.profile, names)
+        assert _event_of(readings, where) is None
+    without_jobs = replace(readings, jobs=replace(readings.jobs, value=()))  # type: ignore[type-var]
+    assert _event_of(without_jobs, where) is None, "the ledger alone says so too"
+
+    run_here(prepared, "undo", {"job": job})
+    readings, _ = judged(prepared)
+    assert _event_of(readings, where) is not None
+    without_jobs = replace(readings, jobs=replace(readings.jobs, value=()))  # type: ignore[type-var]
+    assert _event_of(without_jobs, where) is not None, "the ledger alone says so too"
+
+
+def test_a_drop_is_seen_within_seconds_while_watching(
+    make_replica_set: MakeReplicaSet, profile_for: ProfileFor, database_name: str
+) -> None:
+    # One of its own: in the shared one's oplog lie the mistakes of all other tests.
+    replica_set = make_replica_set(nodes=1)
+    prepared = profile_for(replica_set)
+
+    async def scene() -> None:
+        pollers = Pollers(prepared.name, prepared.profile)
+        seen = asyncio.Event()
+
+        def listen(name: str, now: Readings) -> None:
+            if name == "events" and f"{database_name}.a" in _names(now):
+                seen.set()
+
+        pollers.subscribe(listen)
+        running = asyncio.create_task(pollers.run())
+        await asyncio.wait_for(pollers.tried(), 30)
+        with closing(replica_set.client()) as client:
+            client[database_name].a.insert_one({})
+            client[database_name].a.drop()
+        await asyncio.wait_for(seen.wait(), 30)
+        running.cancel()
+        await asyncio.wait({running})
+
+    run_bounded(scene())
+
+
+def _names(readings: Readings) -> set[str]:
+    facts = None if readings.events is None else readings.events.value
+    return set() if facts is None else {e.namespace for e in facts.events}
+
+
+def test_the_lock_of_another_host_is_a_job_that_is_seen_here(
+    replica_set: ReplicaSet, profile_for: ProfileFor
+) -> None:
+    prepared = profile_for(replica_set)
+    with closing(replica_set.client()) as client:
+        assert gather_once(prepared.name, prepared.profile, ["lock"]).lock.value is None  # type: ignore[union-attr]
+        with DeploymentLock(client, "0badcafe", "restore", "ann@elsewhere") as lock:
+            lock.update("load", 43.0)
+            lock.heartbeat()
+            readings = gather_once(prepared.name, prepared.profile, ["lock", "jobs"])
+    (job,) = all_jobs(readings)
+    assert (job.job, job.owner, job.here, job.state) == ("0badcafe", "ann@elsewhere", False, "running")
+    assert (job.step, job.percent) == ("load", 43.0)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.errors import PyMongoError
+from pymongo.errors import AutoReconnect, PyMongoError
 from support import twin
 from support.jobs import backup_here, plan_for, restore_here, run_here
 
 from mongo_dr_console.config import load_config
-from mongo_dr_console.engines.builtin import cutover
+from mongo_dr_console.engines.builtin import cutover, replay
 from mongo_dr_console.engines.builtin import restore as engine
 from mongo_dr_console.model.plan import Intent
 from mongo_dr_console.model.position import Position
@@ -521,3 +521,70 @@ def test_late_writes_are_carried_over(
         assert ("late" in found, found[298] == 8, 299 not in found) == (late, late, late)
         assert ("late, in a transaction" in found) == late
         assert result["late_writes"] == (4 if late else 0)
+
+
+def test_a_primary_lost_while_the_last_writes_are_caught_up_with(
+    client: Any, prepared: Any, db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was on its way to the lost one is sent again: it was not, and was missing afterwards."""
+    db.a.insert_many([{"_id": n} for n in range(300)])
+    backup_here(prepared)
+    db.a.delete_many({"_id": {"$lt": 290}})
+    moment(client)
+    (event,) = [e for e in find_events(LiveOplog(client)) if e.namespace == f"{db.name}.a"]
+    catch_up, send, lost = engine.BuiltinRestore._catch_up, replay.Replayer.send, []
+
+    def losing(replayer: Any, actions: Any) -> None:
+        if lost == ["soon"]:
+            lost.append("now")
+            raise AutoReconnect("the primary is gone")
+        send(replayer, actions)
+
+    def late(work: Any) -> None:
+        if not lost:
+            db.a.insert_many([{"_id": f"late {n}"} for n in range(20)])
+            lost.append("soon")
+        catch_up(work)
+
+    monkeypatch.setattr(replay.Replayer, "send", losing)
+    monkeypatch.setattr(engine.BuiltinRestore, "_catch_up", late)
+    restore_here(prepared, skip=(event.id,))
+    assert lost == ["soon", "now"]
+    wanted = {*range(300), *(f"late {n}" for n in range(20))}
+    assert set(db.a.distinct("_id")) == wanted
+
+
+def test_a_primary_lost_between_two_renames(
+    client: Any, prepared: Any, db: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Applications find no collection under the name, and make one: what they write there until the cut-over
+    goes on belongs to the restored one, also where no event was skipped in it."""
+    db.a.insert_many([{"_id": n} for n in range(300)])
+    db.b.insert_many([{"_id": n} for n in range(10)])
+    backup_here(prepared)
+    db.a.delete_many({"_id": {"$lt": 290}})
+    moment(client)
+    (event,) = [e for e in find_events(LiveOplog(client)) if e.namespace == f"{db.name}.a"]
+    in_turn, tries = cutover._in_turn, []
+
+    def broken(client: Any, renames: Any) -> Any:
+        tries.append(len(renames))
+        if len(tries) > 1:
+            return in_turn(client, renames)
+        in_turn(client, [r for r in renames if cutover.is_set_aside(r.target)])
+        raise AutoReconnect("the primary is gone")
+
+    def released(client: Any) -> None:
+        release(client)
+        if len(tries) == 1:
+            db.a.insert_one({"_id": "in between"})
+            db.b.insert_one({"_id": "in between"})
+
+    release = cutover.release_write_block
+    monkeypatch.setattr(cutover, "_in_turn", broken)
+    monkeypatch.setattr(cutover, "release_write_block", released)
+    _, result = restore_here(prepared, skip=(event.id,), namespaces=(db.name,))
+    assert tries == [4, 4]
+    assert set(db.a.distinct("_id")) == {*range(300), "in between"}
+    assert set(db.b.distinct("_id")) == {*range(10), "in between"}
+    assert sum(not kept["expected"] for kept in result["set_aside"]) == 2

@@ -156,19 +156,16 @@ def test_without_the_mistake(client: Any, app: Any, prepared: Any, database_name
         client.drop_database(other.name)
 
 
-def no_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_replay(monkeypatch: pytest.MonkeyPatch, previous: Position) -> None:
     monkeypatch.setattr(replay.Replayer, "send", lambda self, actions: None)
 
 
-def limit_one_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def limit_one_later(monkeypatch: pytest.MonkeyPatch, previous: Position) -> None:
     monkeypatch.setattr(position.Limit, "admits", lambda self, at: at <= self.position)
 
 
-def limit_one_earlier(monkeypatch: pytest.MonkeyPatch) -> None:
-    def admits(self: Any, at: Position) -> bool:
-        return at < Position(self.position.t, self.position.i - 1)
-
-    monkeypatch.setattr(position.Limit, "admits", admits)
+def limit_one_earlier(monkeypatch: pytest.MonkeyPatch, previous: Position) -> None:
+    monkeypatch.setattr(position.Limit, "admits", lambda self, at: at < previous)
 
 
 MUTANTS = {f.__name__: f for f in (no_replay, limit_one_later, limit_one_earlier)}
@@ -185,8 +182,10 @@ def test_a_broken_restore_is_caught(
 ) -> None:
     with scene(client, app, prepared, database_name, "mass_delete") as s:
         limit = s.first.timestamp
+        ours = {"ns": f"{database_name}.orders", "ts": {"$lt": limit}}
+        last = client.local["oplog.rs"].find_one(ours, sort=[("$natural", -1)])
         with monkeypatch.context() as broken:
-            MUTANTS[mutant](broken)
+            MUTANTS[mutant](broken, Position.of(last["ts"]))
             try:
                 _, result = restore_here(prepared, before=str(s.first), namespaces=(database_name,))
             except Trouble as trouble:

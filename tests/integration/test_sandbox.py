@@ -15,10 +15,16 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 from pymongo.read_concern import ReadConcern
+from support.kafka import read
+from support.streamkit import oplog_between
 
+from mongo_dr_console.config import load_config
+from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.mongo import processes
-from mongo_dr_console.sandbox.place import KEEPER, WORKLOAD
+from mongo_dr_console.sandbox.kafka_install import find_jars, find_java
+from mongo_dr_console.sandbox.place import KEEPER, STREAM, WORKLOAD
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
@@ -80,6 +86,15 @@ def until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
+def kafka_can_run() -> bool:
+    """Where CI is set it must."""
+    try:
+        return bool(find_java() and find_jars())
+    except Trouble:
+        assert not os.environ.get("CI"), "Java and Maven are missing"
+        return False
+
+
 @pytest.fixture
 def shell(tmp_path: Path, mongod: Path) -> Iterator[Shell]:
     shell = Shell(tmp_path)
@@ -92,7 +107,7 @@ def practice(
     tmp_path_factory: pytest.TempPathFactory, mongod: Path
 ) -> Iterator[tuple[Shell, dict[str, Any]]]:
     shell = Shell(tmp_path_factory.mktemp("practice"))
-    up = shell.run("sandbox", "up")
+    up = shell.run("sandbox", "up", *(["--kafka"] if kafka_can_run() else []))
     yield shell, up
     assert shell.run("sandbox", "down")["removed"]
     shell.assert_nothing_is_left()
@@ -123,6 +138,21 @@ def test_no_password_stands_in_a_command_line(practice: Practice) -> None:
     secrets.add((shell.folder / "workload-uri").read_text().split(":")[2].split("@")[0])
     for process in processes.below(shell.folder):
         assert not [s for s in secrets for word in process.words if s in word]
+
+
+def test_its_oplog_is_streamed_into_the_local_store(practice: Practice) -> None:
+    shell, up = practice
+
+    def streamed() -> bool:
+        (covered, *_) = shell.run("coverage")["ranges"]
+        return {f"snapshot:{up['snapshot']}", "segments:local"} <= set(covered["sources"])
+
+    until(streamed, "the stream does not go on from the first snapshot")
+    assert any((shell.folder / "store" / "oplog" / "practice").rglob("*.bson.zst"))
+    agents = shell.pids(lambda p: p.runs(STREAM))
+    assert len(agents) == 1
+    os.kill(agents[0], signal.SIGKILL)
+    until(lambda: shell.pids(lambda p: p.runs(STREAM)) not in ([], agents), "the agent is not started again")
 
 
 def test_a_second_up_answers_with_the_first(practice: Practice) -> None:
@@ -231,6 +261,31 @@ def test_a_killed_primary_is_followed_by_another(practice: Practice, client: Mon
         entry = _entry_at(after, Position.parse(happened["position"]))
         assert entry["o"] == {"msg": "new primary"}
         assert after.primary != before
+
+
+def test_its_agent_streams_into_its_kafka(practice: Practice, client: MongoClient[Any]) -> None:
+    shell, up = practice
+    if up["kafka"] is None:
+        pytest.skip("no Java 17 or no Maven: apt-get install openjdk-17-jre-headless maven")
+    config = load_config(Path(up["config"])).profiles["practice"].oplog.kafka
+    assert config is not None and config.bootstrap == (up["kafka"],)
+    until(lambda: "kafka" in shell.run("coverage")["ranges"][-1]["sources"], "the topic is no source")
+    found = read(config)
+    first, last = Link.of(found[0]).position, Link.of(found[-1]).position
+    assert found[1:] == oplog_between(client, first, last)
+    status = shell.run("sandbox", "status")
+    assert (status["kafka"], status["kafka_running"]) == (up["kafka"], True)
+    found = {f["code"]: f for f in shell.run("doctor", code=1)["findings"]}
+    assert found["kafka-partitions"]["level"] == "fine"
+    assert found["kafka-replicas"]["fix"]
+
+
+def test_kafka_without_java_says_what_to_install_and_leaves_nothing(shell: Shell) -> None:
+    shell.environment |= {"PATH": "/nowhere", "JAVA_HOME": ""}
+    error = shell.run("sandbox", "up", "--kafka", code=1)["error"]
+    assert error["code"] == "java-missing"
+    assert "apt-get install" in error["hint"]
+    shell.assert_nothing_is_left()
 
 
 def test_a_killed_workload_is_started_again(practice: Practice) -> None:

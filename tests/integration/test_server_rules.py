@@ -152,6 +152,11 @@ def views(db: Any) -> None:
     db.goes.drop()
 
 
+def database_of_views_dropped(db: Any) -> None:
+    db.client.drop_database(db.name)
+    db.a.insert_one({"_id": "new"})
+
+
 def defined(db: Any) -> None:
     three(db)
     db.create_collection("capped", capped=True, size=4096, max=5)
@@ -212,13 +217,13 @@ def written_to_odd_keys(db: Any) -> None:
 
 
 def capped(db: Any) -> None:
-    db.create_collection("capped", capped=True, size=100_000, max=10)
-    db.capped.insert_many([{"_id": n} for n in range(7)])
+    db.create_collection("capped", capped=True, size=100_000, max=100)
+    db.capped.insert_many([{"_id": n} for n in range(80)])
 
 
 def capped_goes_around(db: Any) -> None:
-    db.capped.insert_many([{"_id": n} for n in range(7, 25)])
-    db.capped.update_one({"_id": 20}, {"$set": {"x": 1}})
+    db.capped.insert_many([{"_id": n} for n in range(80, 125)])
+    db.capped.update_one({"_id": 120}, {"$set": {"x": 1}})
 
 
 def unique(db: Any) -> None:
@@ -333,6 +338,7 @@ CASES: dict[str, tuple[Change, Change]] = {
         (three, database_dropped_and_made_again),
         (three, dropped_and_made_again),
         (with_views, views),
+        (with_views, database_of_views_dropped),
         (defined, definitions),
         (odd_keys, written_to_odd_keys),
         (capped, capped_goes_around),
@@ -361,7 +367,10 @@ def test_replay_goes_on_while_a_transaction_is_open(client: Any, prepared: Any, 
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_range_is_replayed_as_it_happened(client: Any, prepared: Any, db: Any, case: str) -> None:
+def test_the_range_is_replayed_as_it_happened(
+    client: Any, prepared: Any, db: Any, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load, "BATCH_DOCUMENTS", 2)
     before, change = CASES[case]
     before(db)
     backup_here(prepared)
@@ -663,8 +672,8 @@ def test_nothing_goes_to_the_live_collection(
     sent: list[dict[str, Any]] = []
     command = replay.Replayer._command
 
-    def watched(replayer: Any, entries: list[dict[str, Any]]) -> None:
-        sent.extend(entries)
+    def watched(replayer: Any, entries: list[bytes]) -> None:
+        sent.extend(bson.decode(entry) for entry in entries)
         command(replayer, entries)
 
     monkeypatch.setattr(replay.Replayer, "_command", watched)

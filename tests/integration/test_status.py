@@ -29,6 +29,7 @@ def mdr(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*MDR, *words], capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow
 def test_json_is_one_document_and_the_exit_code_is_the_verdicts(
     replica_set: ReplicaSet, profile_for: ProfileFor
 ) -> None:

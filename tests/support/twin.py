@@ -87,18 +87,26 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     return found
 
 
-def entries(client: Any, database: str, start: Timestamp) -> Iterator[RawBSONDocument]:
+def entries(
+    client: Any, database: str, start: Timestamp, only: str | None = None
+) -> Iterator[RawBSONDocument]:
     # Commands that clients sent as applyOps are those of restores and of twins, no part of the story.
     ours = {"op": {"$ne": "n"}, "o.alwaysUpsert": {"$exists": False}}
-    written = {"$or": [{"op": "c"}, {"ns": {"$regex": f"^{re.escape(database)}[.]"}}]}
+    # What a restore loads is many times what the story has: the server leaves it out.
+    names: Entry = {"$regex": f"^{re.escape(database)}[.](?!mdr_)"}
+    if only is not None:
+        names = {"$in": [f"{database}.{only}", f"{database}.system.views"]}
+    written = {"$or": [{"op": "c"}, {"ns": names}]}
     oplog = client.local.get_collection("oplog.rs", codec_options=RAW)
     yield from oplog.find({"ts": {"$gte": start}, **ours, **written}).sort("$natural", 1)
 
 
-def operations(client: Any, database: str, start: Timestamp) -> Iterator[tuple[Timestamp, int, Any, Entry]]:
+def operations(
+    client: Any, database: str, start: Timestamp, only: str | None = None
+) -> Iterator[tuple[Timestamp, int, Any, Entry]]:
     """(position, index, session id, operation) of a database, transactions at their commit."""
     pending: dict[bytes, list[RawBSONDocument]] = {}
-    for entry in entries(client, database, start):
+    for entry in entries(client, database, start, only):
         if entry["op"] == "n":
             continue
         session = bytes(entry["lsid"]["id"]).hex() if "lsid" in entry else None
@@ -142,7 +150,7 @@ def build(
             client.admin.command({"applyOps": batch, "alwaysUpsert": False})
             batch.clear()
 
-    for ts, _, session, operation in operations(client, database, start):
+    for ts, _, session, operation in operations(client, database, start, only):
         if not applies(ts):
             break
         name, _, collection = operation["ns"].partition(".")

@@ -134,6 +134,8 @@ def test_everything_of_the_design_is_accepted(path: Path) -> None:
         ('engine = "builtin"', 'engine = "pg"', ("profiles.prod.engine", "'builtin'", "'mongo_tools'")),
         ('access = "restore"', "access = 3", ("profiles.prod.access", "'watch'")),
         ('type = "s3"', 'type = "gcs"', ("profiles.prod.stores.s3.type", "'local'", "'s3'")),
+        ('endpoint = "https://minio', 'endpoint = "minio', ("stores.s3.endpoint", "https://minio:9000")),
+        ('sse = "AES256"', 'addressing = "dns"', ("stores.s3.addressing", "'virtual'")),
         ('rpo = "60s"', 'rpo = "60"', ("profiles.prod.targets.rpo", "'60s'")),
         ('rpo = "60s"', "rpo = 60", ("profiles.prod.targets.rpo", "'60s'")),
         ('warning = "10s"', 'warnin = "10s"', ("oplog_lag.warnin", "did you mean 'warning'")),
@@ -190,6 +192,7 @@ def test_exactly_one_way_leads_to_the_deployment(path: Path, body: str) -> None:
         '[profiles.p]\nuri = "mongodb://root:hunter2@db1',
         '[profiles.p]\nuri_env = "X"\nstores = "mongodb://root:hunter2@db1"',
         'profiles = "mongodb://root:hunter2@db1"',
+        '[profiles.p.stores.s]\ntype = "s3"\nbucket = "b"\nendpoint = "https://root:hunter2@minio:9000"',
     ],
 )
 def test_no_error_shows_a_secret(path: Path, text: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,12 +8,14 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from readingkit import ELSEWHERE, HERE, NOW, at, hash_of, live, oplog, snapshot
+from support.readingkit import ELSEWHERE, HERE, NOW, at, hash_of, live, oplog, snapshot
 
 from mongo_dr_console.model.coverage import Cause, LiveOplog, Range, build, wanted_hashes
 from mongo_dr_console.model.coverage import at as seen_at
+from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.reading import SourceError
+from mongo_dr_console.model.stretch import Stretch
 
 
 def test_a_snapshot_that_the_live_oplog_continues_covers_everything_since() -> None:
@@ -171,3 +173,23 @@ def test_the_order_of_snapshots_does_not_matter() -> None:
     some = [snapshot(9000), snapshot(600), snapshot(60), replace(snapshot(300), identity=ELSEWHERE)]
     there = live(7200, *some)
     assert build(some, there, now=NOW) == build(some[::-1], there, now=NOW)
+
+
+def test_a_topics_retention_takes_the_joint_to_the_snapshot_before_the_stream_falls_behind() -> None:
+    base = snapshot(9000)
+    ends = [Link(at(ago), 1, hash_of(at(ago))) for ago in (9000, 10)]
+    kept = Stretch("kafka", tuple(ends), HERE)
+    known = live(7200, hashes={at(10): hash_of(at(10))})
+
+    def margin(*stretches: Stretch) -> float | None:
+        found = build([base], known, now=NOW, oplog=oplog(), stretches=stretches)
+        assert found.ranges == (Range(at(9000), at(0), ("snapshot:s9000", *found.ranges[0].sources[1:])),)
+        return found.margin_seconds
+
+    unbounded = margin(kept)
+    assert unbounded is not None and unbounded > 2000
+    assert margin(replace(kept, kept=9000 + 1500.0)) == 1500
+    assert margin(replace(kept, kept=8000.0)) == 0
+    assert margin(replace(kept, kept=10_000_000.0)) == unbounded
+    # Segments hold the same, and nobody takes them.
+    assert margin(replace(kept, kept=8000.0), replace(kept, source="segments:local")) == unbounded

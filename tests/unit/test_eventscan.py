@@ -394,3 +394,92 @@ def test_an_events_own_operations_are_those_it_counts(steps: list[tuple[str, str
         assert (mine[0].position, mine[-1].position) == (event.position, event.last)
     for operation in operations(oplog):
         assert sum(selects(e.selector, operation) for e in events) <= 1
+
+
+# Changes that destroy no document
+
+
+def test_a_changed_definition_is_an_event_and_can_be_told_from_others(oplog: Oplog) -> None:
+    before = oplog.insert("shop.orders", 1)
+    position = oplog.command("shop", {"collMod": "orders", "validator": {}, "validationLevel": "off"})
+    oplog.command("shop", {"collMod": "mdr_0123abcd_1", "validator": {}})
+    oplog.drop("shop.orders", 2)
+    change, drop = found(oplog)
+    assert (change.kind, change.namespace, change.documents) == ("coll-mod", "shop.orders", 0)
+    assert (change.position, change.last, change.before) == (position, position, before)
+    assert change.detail == "options: validationLevel, validator"
+    assert [o.command for o in own(oplog, change)] == ["collMod"]
+    assert [o.command for o in own(oplog, drop)] == ["drop"]
+
+
+def test_changes_of_users_and_roles_are_events_with_the_name(oplog: Oplog) -> None:
+    users, roles = "admin.system.users", "admin.system.roles"
+    positions = [
+        oplog.insert(users, "shop.app", session=ALICE),
+        oplog.update(users, "shop.app", {"u": {"roles": []}}),
+        oplog.transaction(BOB, [("d", users, {"_id": "shop.app"})]),
+        oplog.insert(roles, "shop.clerk"),
+    ]
+    events = found(oplog)
+    assert [e.position for e in events] == positions
+    assert [e.kind for e in events] == ["user-change"] * 3 + ["role-change"]
+    assert [e.detail for e in events] == [
+        "user shop.app was made",
+        "user shop.app was changed",
+        "user shop.app was dropped",
+        "role shop.clerk was made",
+    ]
+    assert all(len(own(oplog, event)) == 1 for event in events)
+
+
+# Slow mass deletes
+
+
+def slow(oplog: Oplog, since: Position | None = None, until: Position | None = None) -> list[Event]:
+    return find_events(Recorded(oplog), since, until, slow=True)
+
+
+def hours_of(oplog: Oplog, namespace: str, deletes: int, inserts: int, session: bytes | None = ALICE) -> None:
+    """A writer that deletes one document a minute, while others insert."""
+    for number in range(deletes):
+        oplog.wait(60)
+        oplog.delete(namespace, number, session)
+        for more in range((number + 1) * inserts // deletes - number * inserts // deletes):
+            oplog.insert(namespace, f"{number}-{more}", BOB)
+
+
+def test_a_slow_mass_delete_is_found_whole_wherever_one_looks(oplog: Oplog) -> None:
+    before = oplog.insert("shop.orders", 1)
+    hours_of(oplog, "shop.orders", 240, 40)
+    (event,) = slow(oplog)
+    deletes = [o for o in operations(oplog) if o.op == "d"]
+    assert (event.kind, event.documents, event.operations) == ("mass-delete", 240, 240)
+    assert (event.position, event.last) == (deletes[0].position, deletes[-1].position)
+    assert event.before == before and event.detail.startswith("slow: spread over ")
+    assert own(oplog, event) == deletes
+    assert found(oplog) == []
+    for at in (3, 120, 239):
+        position = deletes[at].position
+        assert slow(oplog, position, position) == [event]
+    assert find_event(Recorded(oplog), event.id) == event
+
+
+@pytest.mark.parametrize(("deletes", "inserts"), [(99, 0), (240, 150), (240, 500)])
+def test_what_an_application_deletes_in_its_work_is_none(oplog: Oplog, deletes: int, inserts: int) -> None:
+    hours_of(oplog, "shop.orders", deletes, inserts)
+    assert slow(oplog) == []
+
+
+def test_a_pause_and_another_writer_make_another_one_and_a_fast_one_is_told_once(oplog: Oplog) -> None:
+    hours_of(oplog, "shop.orders", 120, 0)
+    oplog.wait(3600)
+    hours_of(oplog, "shop.orders", 100, 0, None)
+    for number in range(150):
+        oplog.delete("shop.carts", number, BOB)
+    events = slow(oplog)
+    assert [(e.namespace, e.documents, e.selector.session) for e in events] == [
+        ("shop.orders", 120, ALICE.hex()),
+        ("shop.orders", 100, None),
+        ("shop.carts", 150, BOB.hex()),
+    ]
+    assert [e.detail[:4] for e in events] == ["slow", "slow", ""]

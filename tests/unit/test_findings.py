@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from readingkit import at, oplog
+from support.readingkit import at, oplog
 
 from mongo_dr_console.model.finding import (
     Finding,

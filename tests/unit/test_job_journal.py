@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mongo_dr_console.cli import attach
 from mongo_dr_console.config import Profile
+from mongo_dr_console.model import progresstext
 from mongo_dr_console.model.jobview import StepView
 from mongo_dr_console.model.journal import decode_all
 from mongo_dr_console.model.lock import LockInfo, locked, reason_to_keep
@@ -193,12 +194,13 @@ def step(**changes: object) -> StepView:
 def test_progress_says_what_is_known() -> None:
     at = NOW.replace(second=10)
     running = step(done=500, total=2000, last_at=at, base_done=0, base_at=NOW)
-    assert attach.progress_text(running) == "replay   25%  500 of 2,000 operations  50/s  30 s left"
-    assert attach.progress_text(step()) == "replay"
+    assert progresstext.progress_text(running) == "replay   25%  500 of 2,000 operations  50/s  30 s left"
+    assert progresstext.progress_text(step()) == "replay"
     assert (
-        attach.done_text(step(state="done", done=500, last_at=at)) == "replay: done, 500 operations in 10 s"
+        progresstext.done_text(step(state="done", done=500, last_at=at))
+        == "replay: done, 500 operations in 10 s"
     )
-    assert "1.0 MiB of 2.0 MiB" in attach.progress_text(step(unit="bytes", done=2**20, total=2**21))
+    assert "1.0 MiB of 2.0 MiB" in progresstext.progress_text(step(unit="bytes", done=2**20, total=2**21))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +208,7 @@ def test_progress_says_what_is_known() -> None:
     [(0.04, "0.0 s"), (9.96, "10.0 s"), (59.4, "59 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")],
 )
 def test_durations_in_words(seconds: float, text: str) -> None:
-    assert attach.seconds_text(seconds) == text
+    assert progresstext.seconds_text(seconds) == text
 
 
 def test_names_cannot_write_on_the_terminal() -> None:

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mongo_dr_console.cli import output
-from mongo_dr_console.cli.output import fold, write_lines
-from mongo_dr_console.cli.resulttext import result_lines
+from mongo_dr_console.cli.output import write_lines
+from mongo_dr_console.model.foldtext import fold
 from mongo_dr_console.model.jobview import JobView
+from mongo_dr_console.model.resulttext import result_lines
 
 
 class Terminal(io.StringIO):

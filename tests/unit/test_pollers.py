@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from readingkit import snapshot, store
+from support.readingkit import snapshot, store
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.workers.pollers import Pollers, run_bounded
-from mongo_dr_console.workers.sources import _InThread
-from mongo_dr_console.workers.threads import DaemonThreads
+from mongo_dr_console.workers.threads import DaemonThreads, OneCall
 
 PROFILE = Profile.model_validate({"uri": "mongodb://u:secret@h/"})
 
@@ -167,6 +166,24 @@ def test_coverage_is_built_after_the_others_and_again_when_a_store_changes() -> 
     assert seen[0] != ()
 
 
+def test_a_cancellation_that_comes_together_with_a_refresh_ends_the_pollers() -> None:
+    async def scene() -> None:
+        source = Asked("set", value)
+        source.interval = 3600
+        poller = pollers(source)
+        running = asyncio.create_task(poller.run())
+        await poller.tried()
+        for _ in range(3):
+            await asyncio.sleep(0)
+        poller.refresh()
+        await asyncio.sleep(0)
+        running.cancel()
+        done, _ = await asyncio.wait({running}, timeout=5)
+        assert done, "the pollers go on"
+
+    asyncio.run(scene())
+
+
 def test_a_listener_that_leaves_hears_no_more() -> None:
     async def scene() -> None:
         heard: list[str] = []
@@ -190,7 +207,7 @@ def test_a_call_that_hangs_is_not_joined_by_a_second_and_holds_up_no_exit() -> N
         return 7
 
     async def scene() -> int:
-        thread = _InThread(DaemonThreads())
+        thread = OneCall(DaemonThreads())
         for _ in range(3):
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(thread.call(hang), 0.02)

@@ -7,7 +7,19 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from readingkit import ELSEWHERE, HERE, NOW, at, member, oplog, reading, readings, set_status, snapshot, store
+from support.readingkit import (
+    ELSEWHERE,
+    HERE,
+    NOW,
+    at,
+    member,
+    oplog,
+    reading,
+    readings,
+    set_status,
+    snapshot,
+    store,
+)
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.backupfacts import backup_facts

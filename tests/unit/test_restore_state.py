@@ -31,8 +31,12 @@ JOURNAL = [
     C("renames", {"planned": []}),
     C("renamed", {"position": "10:1"}),
     C("write-block", {"on": False}),
+    C("series", {"series": [{"name": "s"}]}),
+    C("series-made", {"namespace": "shop.s", "buckets": "ab"}),
+    C("series-done", {"namespace": "shop.s"}),
     C("placed", {"position": "10:1", "placements": [{"name": "a"}]}),
     C("view", {"name": "shop.v", "before": None}),
+    C("logins", {"users": ["shop.ann"], "roles": [], "kept": []}),
 ]
 
 
@@ -48,6 +52,26 @@ def test_the_whole_journal() -> None:
     assert state.dropped == ["shop.a"] and state.placements == [{"name": "a"}]
     assert state.placed is not None and state.placed["position"] == "10:1"
     assert state.views == [{"name": "shop.v", "before": None}]
+    assert state.series == [{"name": "s"}] and state.series_made == {"shop.s": "ab"}
+    assert state.series_done == {"shop.s": 0}
+    assert state.logins is not None and state.logins["users"] == ["shop.ann"]
+
+
+def test_what_was_refused_is_known_until_it_is_tried_again() -> None:
+    loaded = C("loaded", {"number": 2, "documents": 20, "rejected": 3})
+    unbuilt = C("index-refused", {"number": 2, "namespace": "shop.b", "index": "u", "why": "twice"})
+    assert RestoreState.of([loaded, unbuilt]).rejected == {2: 3}
+    assert RestoreState.of([loaded, unbuilt]).refused(2) == {"u"}
+    assert RestoreState.of([loaded, unbuilt]).refused(1) == frozenset()
+    assert RestoreState.of([loaded, unbuilt, C("unindexed")]).refused(2) == frozenset()
+    assert RestoreState.of([loaded, unbuilt, C("reset")]).rejected == {}
+
+
+def test_a_merge_knows_its_sessions_and_what_it_made() -> None:
+    made = [C("merge-made", {"namespace": "shop.a"}), C("merge-made", {"namespace": "shop.b"})]
+    sessions = [C("merge-session", {"session": "0a"}), C("reset"), C("merge-session", {"session": "0b"})]
+    state = RestoreState.of([*made, *sessions, C("merge-not-made", {"namespace": "shop.a"})])
+    assert state.merge_made == ["shop.b"] and state.merge_sessions == ["0a", "0b"]
 
 
 def test_any_prefix_promises_no_more_than_was_journalled() -> None:

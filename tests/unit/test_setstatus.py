@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from bson.timestamp import Timestamp
-from readingkit import NOW, T0, member, set_status
+from support.readingkit import NOW, T0, member, set_status
 
 from mongo_dr_console.model.setstatus import merge_views, parse_set_status
 

@@ -72,6 +72,18 @@ def test_a_later_update_of_the_same_fields_builds_on_a_skipped_one() -> None:
     assert "sub.x" in str(watch.overlap(operation("u", 30, 1, below)))
 
 
+def test_what_was_skipped_is_known_again_under_another_name() -> None:
+    watch = SkipWatch([selector("u", fields=("state",))])
+    watch.skips(operation("u", 15, 1, diff("state")))
+    rename = {"renameCollection": "shop.orders", "to": "shop.archive"}
+    assert not watch.skips(operation("c", 25, None, rename, ns="shop.$cmd"))
+    assert "state" in str(watch.overlap(operation("u", 30, 1, diff("state"), ns="shop.archive")))
+    assert watch.overlap(operation("u", 30, 1, diff("state"))) is None, "that is another collection now"
+    back = {"renameCollection": "shop.archive", "to": "shop.orders"}
+    watch.skips(operation("c", 35, None, back, ns="shop.$cmd"))
+    assert watch.overlap(operation("u", 40, 1, diff("state"))) is not None
+
+
 KEYS = [1, 1.5, "a", True, None, ObjectId("5" * 24), {"a": 1}, float("nan"), float("inf"), Int64(2**62)]
 
 

@@ -6,10 +6,26 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from readingkit import DOWN, HERE, LIMITS, NOW, live, member, reading, readings, set_status, snapshot, store
+from support.readingkit import (
+    DOWN,
+    HERE,
+    LIMITS,
+    NOW,
+    event,
+    event_facts,
+    live,
+    member,
+    reading,
+    readings,
+    set_status,
+    snapshot,
+    store,
+)
 
 from mongo_dr_console.cli.statustext import lines
 from mongo_dr_console.model import coverage as covering
+from mongo_dr_console.model.jobfacts import JobFacts
+from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.present import present
 from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.readings import Readings
@@ -80,7 +96,11 @@ def test_json_has_every_reading_with_value_error_and_age() -> None:
     document = status_document(found, verdict(found, LIMITS, NOW), LIMITS, NOW)
     data = json.loads(document.model_dump_json(by_alias=True))
     assert data["schema"] == "mdr.status"
-    assert set(data["readings"]) == {"set", "oplog", "backups", "coverage", "jobs"}
+    names = {"set", "oplog", "backups", "coverage", "events", "jobs", "lock", "stream", "kafka"}
+    assert set(data["readings"]) == names
+    # Nobody asked for the stream.
+    assert data["readings"].pop("stream") is None
+    assert data["readings"].pop("kafka") is None
     for one in data["readings"].values():
         assert {"value", "error", "taken_at", "age_seconds", "took_seconds", "attempt"} <= set(one)
     stale = data["readings"]["oplog"]
@@ -119,3 +139,52 @@ def test_a_store_with_a_broken_snapshot_says_which() -> None:
     held = store(broken, snapshot(30))
     block = "\n".join(text(readings(stores={"store:local": reading("store:local", held)})))
     assert "UNREADABLE" in block and "Snapshot s60" in block
+
+
+def test_a_drop_stands_first_and_among_the_events() -> None:
+    found = readings(snapshot(3600), events=reading("events", event_facts(event(1140))))
+    printed = text(found, width=80)
+    assert printed[0].startswith("! warning DATA DROPPED: shop.orders at 10:47:40Z (19m ago)")
+    assert "! 10:47:40Z  oplog   drop shop.orders (40,000 documents)" in "\n".join(printed)
+
+
+def test_many_events_are_counted_and_not_all_printed() -> None:
+    many = reading("events", event_facts(*(event(100 + n) for n in range(40))))
+    block = "\n".join(text(readings(snapshot(3600), events=many)))
+    assert block.count("drop shop.orders") == 12 and "and 29 more" in block
+
+
+def test_the_job_of_another_host_is_a_row() -> None:
+    lock = LockInfo("2", "restore", "ann@db-2", "db-2", 1, "", 1, "load", 43.0, NOW, NOW, 0.5)
+    block = "\n".join(text(readings(lock=reading("lock", lock))))
+    assert "restore  running  load 43%  0s ago   ann@db-2" in block
+    silent = replace(lock, age_seconds=120.0)
+    assert "no sign of life for 2m" in "\n".join(text(readings(lock=reading("lock", silent))))
+    unknown = reading("lock", None, error=SourceError("not-authorized", "It may not."))
+    assert "jobs of other hosts are not known: It may not." in "\n".join(text(readings(lock=unknown)))
+
+
+def test_json_has_the_events_and_which_are_open_and_the_lock() -> None:
+    lock = LockInfo("2", "restore", "ann@db-2", "db-2", 1, "", 1, "load", 43.0, NOW, NOW, 0.5)
+    events = reading("events", event_facts(event(1140)))
+    found = readings(snapshot(3600), events=events, lock=reading("lock", lock))
+    document = status_document(found, verdict(found, LIMITS, NOW), LIMITS, NOW)
+    data = json.loads(document.model_dump_json(by_alias=True))["readings"]
+    assert data["events"]["value"]["open"] == ["e0001140"]
+    assert data["events"]["value"]["events"][0]["namespace"] == "shop.orders"
+    assert data["lock"]["value"]["owner"] == "ann@db-2" and data["lock"]["value"]["percent"] == 43.0
+
+
+def test_every_row_that_can_be_opened_says_what_it_is() -> None:
+    job = JobFacts("7", "backup", "done", started_at=NOW)
+    found = readings(
+        snapshot(3600),
+        jobs=reading("jobs", (job,)),
+        events=reading("events", event_facts(event(1140))),
+    )
+    panels = {p.source: p for p in present(found, verdict(found, LIMITS, NOW), LIMITS, NOW)}
+    assert list(panels) == ["set", "oplog", "backups", "coverage", "events", "jobs"]
+    keys = {name: [row.key for row in panel.rows] for name, panel in panels.items()}
+    assert keys["set"] == ["member:a:1", "member:b:1", "member:c:1"]
+    assert keys["backups"] == ["snapshot:s3600@local"] and keys["jobs"] == ["job:7"]
+    assert keys["events"] == ["event:e0001140", "snapshot:s3600@local"]

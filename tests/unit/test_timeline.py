@@ -137,6 +137,49 @@ def follow(*operations: Operation, names: tuple[str, ...], scope: tuple[str, ...
     )
 
 
+# Time series
+
+
+def buckets(name: str) -> str:
+    return f"system.buckets.{name}"
+
+
+SERIES = {"timeField": "at", "granularity": "seconds", "bucketMaxSpanSeconds": 3600}
+
+
+def test_a_time_series_is_followed_by_its_buckets_under_its_own_name() -> None:
+    made = create(buckets("w"), 5, timeseries=SERIES, validator={"x": 1}, clusteredIndex=True)
+    view = operation("i", "shop.system.views", {"_id": "shop.w", "viewOn": buckets("w"), "pipeline": []})
+    told = begun("a").feed(made, view, insert(buckets("w"), 1))
+    (staged,) = [s for n, s in told.timeline.collections.items() if n.collection == "w"]
+    assert staged.series and told.options("w") == {"timeseries": SERIES}
+    (write,) = [a for a in told.actions if isinstance(a, Write)]
+    assert write.staged is staged and write.original == "shop.w"
+    assert told.timeline.views == {}
+    told.feed(drop(buckets("w")))
+    assert told.places == {"a": 1} and staged.discarded
+
+
+def test_a_change_of_a_time_series_is_sent_nowhere_and_kept_for_the_end() -> None:
+    told = begun().feed(create(buckets("w"), 5, timeseries=SERIES, expireAfterSeconds=5))
+    before = len(told.actions)
+    told.feed(
+        command({"collMod": buckets("w"), "timeseries": {"granularity": "hours"}}),
+        command({"collMod": buckets("w"), "expireAfterSeconds": "off"}),
+        command({"createIndexes": buckets("w"), **index("i", "meta")}),
+    )
+    assert told.actions[before:] == []
+    assert told.options("w") == {"timeseries": {"timeField": "at", "granularity": "hours"}}
+    assert told.timeline.collections[Namespace("shop", "w")].bucket_indexes == {"i"}
+
+
+def test_a_time_series_out_of_the_scope_is_not_followed() -> None:
+    told = begun("a", scope=("shop.a",)).feed(
+        create(buckets("w"), 5, timeseries=SERIES), insert(buckets("w"), 1)
+    )
+    assert told.places == {"a": 1} and told.actions == []
+
+
 # Writes
 
 
@@ -326,6 +369,19 @@ def test_a_rename_onto_what_a_skipped_drop_left_is_listed_not_done() -> None:
     assert told.places == {"a": 1, "b": 2} and told.timeline.conflict_count == 1
 
 
+def test_a_rename_that_was_not_done_leaves_its_source_to_meet_what_comes_later() -> None:
+    told = begun("a", "b", "c", skipped=lambda o: o.command == "drop")
+    told.feed(drop("b"), rename("a", "b"), rename("c", "a"), create("a", 7))
+    assert told.places == {"a": 1, "b": 2, "c": 3} and told.timeline.conflict_count == 2
+
+
+def test_what_a_skip_touched_is_known_by_its_later_names() -> None:
+    told = begun("a", "b", skipped=lambda o: bool(o.document.get("dropTarget")))
+    told.feed(rename("a", "b", over=True), update("b", 1), rename("b", "z"), update("z", 2), update("z", 3))
+    writes = [action for action in told.actions if isinstance(action, Write)]
+    assert [w.lenient for w in writes] == [True] * 3 and told.places == {"a": 1, "z": 2}
+
+
 def test_a_rename_onto_what_is_there_without_a_skip_is_an_error() -> None:
     with pytest.raises(Failed):
         begun("a", "b").feed(rename("a", "b"))
@@ -384,7 +440,11 @@ def test_coll_mod_of_an_index() -> None:
             [{"validator": {"a": 1}, "validationLevel": "moderate"}, {"validator": {}}],
             {"validationLevel": "moderate", "validationAction": "error"},
         ),
-        ([{"validationAction": "warn"}], {"validationAction": "warn"}),
+        ([{"validationAction": "warn"}], {"validationLevel": "strict", "validationAction": "warn"}),
+        (
+            [{"validationLevel": "moderate"}],
+            {"validationLevel": "moderate", "validationAction": "error"},
+        ),
         ([{"cappedSize": 100_000, "cappedMax": 20}], {"size": 100_096, "max": 20}),
         ([{"expireAfterSeconds": 5}, {"expireAfterSeconds": "off"}], {}),
         ([{"changeStreamPreAndPostImages": {"enabled": True}}] * 2, None),

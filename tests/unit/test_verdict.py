@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from readingkit import (
+from support.readingkit import (
     DOWN,
+    ELSEWHERE,
+    HERE,
     LIMITS,
     NOW,
     at,
@@ -26,6 +28,8 @@ from readingkit import (
 )
 
 from mongo_dr_console.model import coverage as covering
+from mongo_dr_console.model.backupfacts import Drilled
+from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.oplogfacts import MemberLag
 from mongo_dr_console.model.reading import SourceError
@@ -61,7 +65,7 @@ def test_a_dead_deployment_is_critical_and_says_what_the_stores_still_give() -> 
     assert "from a snapshot in a store (loses 30s)" in found.consequence
 
 
-@pytest.mark.parametrize("source", ["set", "oplog", "coverage", "jobs"])
+@pytest.mark.parametrize("source", ["set", "oplog", "coverage", "events", "jobs"])
 def test_a_source_that_fails_is_unknown_though_its_last_value_was_fine(source: str) -> None:
     known = getattr(readings(), source)
     failed = replace(known, error=SourceError("timed-out", "No answer in time."), attempt=3)
@@ -69,12 +73,12 @@ def test_a_source_that_fails_is_unknown_though_its_last_value_was_fine(source: s
     assert found.level is Level.UNKNOWN and found.exit_code == 3
 
 
-@pytest.mark.parametrize("source", ["set", "oplog", "coverage", "jobs"])
+@pytest.mark.parametrize("source", ["set", "oplog", "coverage", "events", "jobs"])
 def test_a_source_that_never_answered_is_unknown(source: str) -> None:
     assert judged(readings(**{source: None})).level is Level.UNKNOWN
 
 
-@pytest.mark.parametrize("source", ["set", "oplog", "coverage", "jobs"])
+@pytest.mark.parametrize("source", ["set", "oplog", "coverage", "events", "jobs"])
 def test_a_value_that_nobody_renews_is_unknown(source: str) -> None:
     old = replace(getattr(readings(), source), taken_at=NOW - timedelta(hours=1))
     assert judged(readings(**{source: old})).level is not Level.FINE
@@ -172,10 +176,28 @@ def test_the_last_job_of_a_kind_counts_and_not_those_before() -> None:
     again = replace(bad, job="3", started_at=NOW, error=SourceError("x", "The disk is full."))
     found = judged(readings(jobs=reading("jobs", (bad, good, again))))
     assert codes(found) == ["backup-failed"] and "The disk is full." in found.text
+    drill = replace(bad, kind="drill", started_at=NOW, error=SourceError("x", "The index few is missing."))
+    assert codes(judged(readings(jobs=reading("jobs", (drill, good))))) == ["drill-failed"]
 
 
 def test_never_restored_is_a_warning() -> None:
     assert codes(judged(readings(snapshot(30, restore_tested_at=None)))) == ["never-restore-tested"]
+
+
+def test_a_good_drill_resets_the_age_of_the_restore_test_and_another_deployments_does_not() -> None:
+    def seen(ago: timedelta, identity: Identity, tested: timedelta | None = None) -> Verdict:
+        drilled = (Drilled(NOW - ago, "small", identity),)
+        held = snapshot(30, restore_tested_at=None if tested is None else NOW - tested)
+        reading_of_store = reading("store:local", store(held, drilled=drilled))
+        return judged(readings(held, stores={"store:local": reading_of_store}))
+
+    days = timedelta(days=1)
+    assert codes(seen(days, HERE)) == []
+    assert codes(seen(days, HERE, tested=50 * days)) == []
+    old = seen(40 * days, HERE, tested=50 * days)
+    assert codes(old) == ["restore-test-age"] and "a small drill, was 40d" in old.text
+    assert "drill" not in seen(50 * days, HERE, tested=40 * days).text
+    assert codes(seen(days, ELSEWHERE)) == ["never-restore-tested"]
 
 
 def test_facts_come_worst_first_and_the_text_is_the_first() -> None:

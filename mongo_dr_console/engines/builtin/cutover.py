@@ -223,6 +223,7 @@ def _rename_once(client: Client, renames: list[_Rename], report: Report, result:
 def _outstanding(client: Client, placements: list[Placement], job: str) -> list[_Rename]:
     names = {db: names_by_uuid(client, db) for db in {p.database for p in placements}}
     renames: list[_Rename] = []
+    by_name = {db: {name: uuid for uuid, name in here.items()} for db, here in names.items()}
     for number, placement in enumerate(placements, start=1):
         here = names[placement.database]
         if placement.incoming is None:
@@ -239,10 +240,10 @@ def _outstanding(client: Client, placements: list[Placement], job: str) -> list[
             )
         if source == placement.name:
             continue
-        occupant = next((u for u, n in here.items() if n == placement.name), None)
+        occupant = by_name[placement.database].get(placement.name)
         if occupant is not None:
             aside = placement.aside
-            if occupant != placement.outgoing or aside in here.values():
+            if occupant != placement.outgoing or aside in by_name[placement.database]:
                 aside = _free_name(job, number, here)
             renames.append(_Rename(placement.database, placement.name, aside))
         renames.append(_Rename(placement.database, source, placement.name))

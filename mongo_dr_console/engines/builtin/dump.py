@@ -6,88 +6,55 @@ gives the state at its last entry, and any later one after it.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from queue import SimpleQueue
-from typing import TypeVar
 
 from bson.timestamp import Timestamp
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from mongo_dr_console import __version__
-from mongo_dr_console.engines.builtin.dump_oplog import OplogCopy, check_entry, overflow
-from mongo_dr_console.engines.builtin.dump_scan import Cancelled, Scan, Scanner, Tally
-from mongo_dr_console.model import extjson
-from mongo_dr_console.model.filenames import BUCKETS, DATA_SUFFIX, METADATA_SUFFIX, escape
-from mongo_dr_console.model.identity import Identity
-from mongo_dr_console.model.manifest import CollectionEntry, Compression, FileEntry, Manifest, Window
-from mongo_dr_console.model.namespace import OWN_DATABASE, Namespace, is_set_aside
+from mongo_dr_console.engines.builtin.dump_memory import return_large_buffers
+from mongo_dr_console.engines.builtin.dump_metadata import ZSTD_NOTE, described, metadata_text, prelude
+from mongo_dr_console.engines.builtin.dump_oplog import OplogCopy
+from mongo_dr_console.engines.builtin.dump_rate import Throttle
+from mongo_dr_console.engines.builtin.dump_request import DumpRequest, check_known, is_dumped, wants
+from mongo_dr_console.engines.builtin.dump_scan import Cancelled, Piece, Scan, Scanner, Stale, Tally, measure
+from mongo_dr_console.engines.builtin.dump_start import find_start, note_in_oplog
+from mongo_dr_console.engines.builtin.dump_wait import MAJORITY_SECONDS, Patience
+from mongo_dr_console.engines.builtin.dump_window import Rename, WindowFilter
+from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.filenames import DATA_SUFFIX, METADATA_SUFFIX, escape
+from mongo_dr_console.model.manifest import Compression, FileEntry, Manifest, Window
+from mongo_dr_console.model.namespace import BUCKETS, Namespace
 from mongo_dr_console.model.oplogentry import raw_entry
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Note, Report, StepDone, StepProgress, StepStarted, StopSignal
-from mongo_dr_console.model.trouble import Failed, Trouble, WrongUse
+from mongo_dr_console.model.trouble import Failed, Trouble
 from mongo_dr_console.mongo.client import Client, told
-from mongo_dr_console.mongo.collections import EMPTY, ListedCollection, list_collections, list_databases
-from mongo_dr_console.mongo.durability import is_lost_primary, wait_for_primary
-from mongo_dr_console.mongo.oplog import ends, entry_at, majority_position, primary_term
+from mongo_dr_console.mongo.collections import ListedCollection, list_collections, list_databases
+from mongo_dr_console.mongo.durability import is_lost_primary
+from mongo_dr_console.mongo.oplog import majority_position, primary_term
 from mongo_dr_console.stores.compression import SUFFIXES
-from mongo_dr_console.stores.snapshot_files import TOOL
-from mongo_dr_console.stores.snapshot_writer import SnapshotWriter
+from mongo_dr_console.stores.snapshot_output import SnapshotOutput
 
-T = TypeVar("T")
+__all__ = ["ENGINE", "DumpRequest", "dump"]
 
 ENGINE = "builtin"
 
-_THREADS = 4
 _TICK = 0.2
 _OPLOG_EVERY = 1.0
-_PRIMARY_SECONDS = 60
-_MAJORITY_SECONDS = 60
-_SETTLE_SECONDS = 25
 _TRIES = 5
-
-_SYSTEM = frozenset({("admin", "system.users"), ("admin", "system.roles"), ("admin", "system.version")})
-"""The server's own collections that are data of the deployment."""
-
-_ZSTD_NOTE = """These files are packed with zstd, which mongorestore cannot read. Unpack them first:
-
-    zstd -d -r --rm .
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class DumpRequest:
-    """What to dump.
-
-    Args:
-        identity: Of the deployment, for the manifest.
-        compression: Of every file.
-        databases: Only these; None for all. The whole window's oplog is kept either way.
-        namespaces: Only these collections (within ``databases``, where both are given); None for all.
-        threads: How many collections are read at once.
-    """
-
-    identity: Identity
-    compression: Compression = "gzip"
-    databases: tuple[str, ...] | None = None
-    namespaces: tuple[Namespace, ...] | None = None
-    threads: int = _THREADS
-
-    @property
-    def scope(self) -> list[str] | None:
-        if self.databases is None and self.namespaces is None:
-            return None
-        return [*(self.databases or ()), *(str(n) for n in self.namespaces or ())]
+_ROUNDS = 20
 
 
 def dump(
-    client: Client, request: DumpRequest, writer: SnapshotWriter, report: Report, stop: StopSignal
+    client: Client, request: DumpRequest, writer: SnapshotOutput, report: Report, stop: StopSignal
 ) -> Manifest:
     """Takes a snapshot and finishes it in its store.
 
@@ -104,132 +71,79 @@ def dump(
 class _Dump:
     client: Client
     request: DumpRequest
-    writer: SnapshotWriter
+    writer: SnapshotOutput
     report: Report
     stop: StopSignal
-    files: list[FileEntry] = field(default_factory=list)
-    collections: list[CollectionEntry] = field(default_factory=list)
+    files: dict[str, FileEntry] = field(default_factory=dict)
+    chosen: list[ListedCollection] = field(default_factory=list)
+    scans: list[Scan] = field(default_factory=list)
     notes: SimpleQueue[str] = field(default_factory=SimpleQueue)
+    patience: Patience = field(init=False)
+    throttle: Throttle = field(init=False)
+    filter: WindowFilter = field(init=False)
+    newest: Timestamp = field(default=Timestamp(0, 0))
+    rounds: int = 0
+
+    def __post_init__(self) -> None:
+        request = self.request
+        self.patience = Patience(self.client, self.stop)
+        self.throttle = Throttle(request.rate)
+        scoped = request.scope is not None
+        self.filter = WindowFilter(request.holds if scoped else None, request.holds_all_of)
 
     def run(self) -> Manifest:
+        return_large_buffers()
         begun = datetime.now(UTC)
-        start = self._persist(self._find_start)
+        start = self.patience.persist(self._find_start)
         oplog = OplogCopy(self.client, self.writer.open(*self._oplog_name()), start)
-        listed = self._persist(self._list)
-        self._check_known(listed)
-        chosen = [entry for entry in listed if self._wants(entry)]
-        cancelled = threading.Event()
-        scanner = Scanner(self.client, start, cancelled, self.notes.put)
-        scans = self._prepare(chosen, {(e.database, e.name) for e in listed}, scanner)
-        self._read_data(scans, scanner, oplog, cancelled)
-        window = self._finish_oplog(oplog, scanner.newest)
-        manifest = self._manifest(begun, chosen, scans, window)
+        listed = self.patience.persist(self._list)
+        check_known(self.request, listed)
+        self.chosen = [entry for entry in listed if wants(self.request, entry)]
+        names = {(e.database, e.name) for e in listed}
+        self.report(StepStarted("data", unit="documents"))
+        self._read(self._prepare(self.chosen, names), start, oplog)
+        while self._catch_up(oplog) and self._renew(oplog):
+            pass
+        documents, size = _sum(self.scans)
+        facts = {"documents": documents, "bytes": size, "collections": len(self.scans)}
+        self.report(StepDone("data", facts=facts))
+        window = self._finish_oplog(oplog)
+        manifest = self._manifest(begun, window)
         self.writer.finish(manifest)
         return manifest
 
     # Where the window begins
 
     def _find_start(self) -> Position:
-        """The majority point, or the first entry of the oldest transaction that is still open, if earlier.
-
-        An entry at the start is replayed over data that was read after it. That is harmless for all but the
-        ones that a dump cannot bear: then it begins at the next entry, a note of our own where that may be
-        written (role backup), else the one that an idle primary writes every 10 s.
-        """
-        deadline = time.monotonic() + _SETTLE_SECONDS
-        noted = False
-        while True:
-            opened = self._oldest_transaction()
-            position, _ = majority_position(self.client)
-            start = position if opened is None else min(position, opened)
-            trouble = self._bars(start)
-            if trouble is None:
-                oldest, _ = ends(self.client)
-                if oldest > start:
-                    raise overflow(start, oldest)
-                return start
-            if time.monotonic() > deadline:
-                raise trouble
-            if not noted:
-                self._note_in_oplog()
-                noted = True
-            self._pause()
-
-    def _note_in_oplog(self) -> None:
-        # Without the right to do so, waiting is enough.
-        with contextlib.suppress(OperationFailure):
-            self.client.admin.command("appendOplogNote", data={"msg": "mongo-dr-console: backup begins"})
-
-    def _oldest_transaction(self) -> Position | None:
-        found = self.client.config.transactions.find(
-            {"state": {"$in": ["prepared", "inProgress"]}}, {"startOpTime": 1}
-        )
-        return min((Position.of(t["startOpTime"]["ts"]) for t in found if "startOpTime" in t), default=None)
-
-    def _bars(self, position: Position) -> Failed | None:
-        raw = entry_at(self.client, position)
-        if raw is None:
-            return overflow(position, None)
-        try:
-            check_entry(raw_entry(raw))
-        except Failed as trouble:
-            return trouble
-        return None
+        return find_start(self.client, self.stop)
 
     # What there is
 
-    def _list(self) -> list[ListedCollection]:
-        """All collections. What is listed must be majority-committed, so that no failover takes it back."""
-        self.report(StepStarted("listing", unit="collections"))
+    def _list(self, databases: set[str] | None = None) -> list[ListedCollection]:
+        """All collections, or those of some databases. What is listed must be majority-committed, so that no
+        failover takes it back."""
+        if databases is None:
+            self.report(StepStarted("listing", unit="collections"))
         for _ in range(_TRIES):
             term = primary_term(self.client)
             with self.client.start_session() as session:
-                names = [n for n in list_databases(self.client) if _is_dumped(n)]
+                names = [n for n in databases or list_databases(self.client) if is_dumped(n)]
                 found = []
                 for name in names:
                     self.stop.check()
                     found += list_collections(self.client, name, session=session)
                 seen = session.operation_time
-            if seen is None or self._await_majority(Position.of(seen))[1] == term:
-                self.report(StepDone("listing", facts={"collections": len(found)}))
+            if seen is None or self.patience.await_majority(Position.of(seen))[1] == term:
+                if databases is None:
+                    self.report(StepDone("listing", facts={"collections": len(found)}))
                 return found
         raise Failed(
             "elections", "The deployment elected primaries again and again while its collections were listed."
         )
 
-    def _check_known(self, listed: list[ListedCollection]) -> None:
-        databases = {entry.database for entry in listed}
-        namespaces = {(entry.database, entry.name) for entry in listed}
-        missing = [d for d in self.request.databases or () if d not in databases]
-        missing += [
-            str(n) for n in self.request.namespaces or () if (n.database, n.collection) not in namespaces
-        ]
-        if missing:
-            raise WrongUse(
-                "nothing-to-back-up",
-                f"The deployment has no {', '.join(missing)} that could be backed up.",
-                f"It has: {', '.join(sorted(databases))}",
-            )
-
-    def _wants(self, entry: ListedCollection) -> bool:
-        if is_set_aside(entry.name) or entry.name.startswith(BUCKETS):
-            return False
-        if entry.name.startswith("system.") and (entry.database, entry.name) not in _SYSTEM:
-            return entry.name == "system.js" and self._in_scope(entry)
-        return self._in_scope(entry)
-
-    def _in_scope(self, entry: ListedCollection) -> bool:
-        if self.request.databases is not None and entry.database not in self.request.databases:
-            return False
-        return self.request.namespaces is None or (
-            Namespace(entry.database, entry.name) in self.request.namespaces
-        )
-
     # Metadata
 
-    def _prepare(
-        self, chosen: list[ListedCollection], listed: set[tuple[str, str]], scanner: Scanner
-    ) -> list[Scan]:
+    def _prepare(self, chosen: list[ListedCollection], listed: set[tuple[str, str]]) -> list[Scan]:
         """Writes the metadata and says what is to be read, largest first."""
         suffix = SUFFIXES[self.request.compression]
         scans = []
@@ -247,56 +161,70 @@ class _Dump:
                     "servers from 8.3 on have them; this version cannot read it. No snapshot was made.",
                     "Leave its database out: --db",
                 )
-            size = self._persist(lambda e=entry, n=name: scanner.measure(e.database, n))  # type: ignore[misc]
+            size = self.patience.persist(partial(measure, self.client, entry.database, name))
             data_path = f"{entry.database}/{escape(name)}{DATA_SUFFIX}{suffix}"
             scans.append(Scan(entry, name, data_path, size, Tally()))
         return sorted(scans, key=lambda s: s.size.bytes, reverse=True)
 
     def _put(self, path: str, data: bytes) -> None:
-        self.files.append(self.writer.put(path, data, self.request.compression))
+        self._took(self.writer.put(path, data, self.request.compression))
+
+    def _took(self, file: FileEntry) -> None:
+        self.files[file.path] = file
 
     # Data
 
-    def _read_data(
-        self, scans: list[Scan], scanner: Scanner, oplog: OplogCopy, cancelled: threading.Event
-    ) -> None:
-        total = sum(scan.size.documents for scan in scans)
-        self.report(StepStarted("data", total, "documents"))
-
-        def work(scan: Scan) -> FileEntry:
-            if cancelled.is_set():
-                raise Cancelled
-            return scanner.scan(scan, self.writer.open(scan.path, self.request.compression))
-
-        copied = time.monotonic()
-        with ThreadPoolExecutor(self.request.threads, "mdr-scan") as pool:
-            futures = [pool.submit(work, scan) for scan in scans]
-            pending = set(futures)
+    def _read(self, scans: list[Scan], start: Position, oplog: OplogCopy) -> None:
+        """Reads collections, as they are at ``start`` or later, and follows the oplog meanwhile."""
+        self.scans += scans
+        cancelled = threading.Event()
+        scanner = Scanner(self.client, start, cancelled, self.notes.put, self.throttle, self.request.member)
+        threads = self.request.threads
+        pieces = [p for s in scans for p in self.patience.persist(partial(scanner.cut, s, threads))]
+        with ThreadPoolExecutor(threads, "mdr-scan") as pool:
+            pending = {pool.submit(self._work, scanner, piece, cancelled) for piece in pieces}
+            copied = time.monotonic()
             try:
                 while pending:
                     done, pending = wait(pending, timeout=_TICK, return_when=FIRST_EXCEPTION)
                     for future in done:
-                        future.result()
+                        file = future.result()
+                        if file is not None:
+                            self._took(file)
                     self.stop.check()
-                    self._tell(scans, total)
+                    self._tell()
                     if time.monotonic() - copied >= _OPLOG_EVERY:
                         self._follow(oplog)
                         copied = time.monotonic()
             except BaseException:
                 cancelled.set()
                 raise
-        self.files += [future.result() for future in futures]
-        self._tell(scans, total)
-        documents, size = _sum(scans)
-        self.report(
-            StepDone("data", facts={"documents": documents, "bytes": size, "collections": len(scans)})
-        )
+        self.newest = max(self.newest, scanner.newest)
+        self._tell()
 
-    def _tell(self, scans: list[Scan], total: int) -> None:
+    def _work(self, scanner: Scanner, piece: Piece, cancelled: threading.Event) -> FileEntry | None:
+        """Reads a piece in a thread of its own; None where the file is not finished with it."""
+        scan = piece.scan
+        if cancelled.is_set():
+            raise Cancelled
+        if scan.stale.is_set():
+            return None
+        with scan.guard:
+            if scan.file is None:
+                scan.file = self.writer.open(scan.path, self.request.compression)
+        try:
+            if scan.cuts:
+                return scanner.scan_piece(piece, scan.file)
+            return scanner.scan(scan, scan.file)
+        except Stale:
+            return None
+
+    def _tell(self) -> None:
         while not self.notes.empty():
             self.report(Note(self.notes.get(), "warning"))
-        documents, size = _sum(scans)
-        self.report(StepProgress("data", documents, max(total, documents), "documents", size))
+        documents, size = _sum(self.scans)
+        total = max(sum(scan.size.documents for scan in self.scans), documents)
+        self.report(StepProgress("data", documents, total, "documents", size))
 
     def _follow(self, oplog: OplogCopy) -> None:
         """Copies what the oplog has by now; a lost primary is the scans' business."""
@@ -308,34 +236,128 @@ class _Dump:
         except Trouble as trouble:
             if trouble.code != "deployment-unreachable":
                 raise
+        touched = {n for r in oplog.renames for n in r.touched}
+        for scan in self.scans:
+            if scan.namespace in touched:
+                scan.stale.set()
+
+    # Renames
+
+    def _catch_up(self, oplog: OplogCopy) -> bool:
+        self.patience.persist(lambda: oplog.advance(majority_position(self.client)[0]))
+        return True
+
+    def _renew(self, oplog: OplogCopy) -> bool:
+        """Reads anew what a rename touched since the last call; False where there was none."""
+        renames = [r for r in oplog.take_renames() if self._concerns(r)]
+        if not renames:
+            return False
+        self.rounds += 1
+        if self.rounds > _ROUNDS:
+            raise Failed(
+                "renamed-too-often",
+                f"{renames[-1].source} was renamed to {renames[-1].target} while it was read anew for the "
+                f"{_ROUNDS}th time. The snapshot was removed.",
+                "Back up when less is renamed ($out, mapReduce and convertToCapped rename too), or leave it "
+                "out: --db, --ns",
+            )
+        touched = {n for r in renames for n in r.touched}
+        for rename in renames:
+            self.filter.note(rename)
+        for source, target in sorted({r.touched for r in renames}):
+            text = (
+                f"{source} was renamed to {target} ($out and mapReduce do so too): what they are now is read"
+            )
+            self.report(Note(text, "warning"))
+        self._forget(touched)
+        start = max(r.position for r in renames)
+        databases = {n.database for n in touched}
+        listed = self.patience.persist(lambda: self._list(databases))
+        anew = [e for e in listed if Namespace(e.database, e.name) in touched and wants(self.request, e)]
+        self.chosen += anew
+        self._read(self._prepare(anew, {(e.database, e.name) for e in listed}), start, oplog)
+        return True
+
+    def _concerns(self, rename: Rename) -> bool:
+        return any(self.request.holds(n) for n in rename.touched)
+
+    def _forget(self, touched: set[Namespace]) -> None:
+        """Takes back what was read and written of these."""
+        suffix = SUFFIXES[self.request.compression]
+        gone = [e for e in self.chosen if Namespace(e.database, e.name) in touched]
+        paths = {f"{e.database}/{escape(e.name)}{METADATA_SUFFIX}{suffix}" for e in gone}
+        paths |= {s.path for s in self.scans if s.namespace in touched}
+        for path in paths:
+            self.writer.remove(path)
+            self.files.pop(path, None)
+        self.chosen = [e for e in self.chosen if e not in gone]
+        self.scans = [s for s in self.scans if s.namespace not in touched]
 
     # Where the window ends
 
-    def _finish_oplog(self, oplog: OplogCopy, newest: Timestamp) -> Window:
+    def _finish_oplog(self, oplog: OplogCopy) -> Window:
         """Copies up to the majority point after the last read, and proves that it is there."""
         self.report(StepStarted("oplog", unit="operations"))
-        at_least = max(Position.of(newest), oplog.last or oplog.start)
-        end, _ = self._persist(lambda: self._await_majority(at_least))
-        deadline = time.monotonic() + _MAJORITY_SECONDS
-        while not self._persist(lambda: oplog.advance(end)):
+        while True:
+            at_least = max(Position.of(self.newest), oplog.last or oplog.start)
+            end, _ = self.patience.persist(partial(self.patience.await_majority, at_least))
+            self._copy_to(oplog, end)
+            self._end_well(oplog)
+            if not self._renew(oplog):
+                break
+        self._took(oplog.finish())
+        window = self._narrowed(oplog) if self.filter.active else oplog.window
+        self.report(StepProgress("oplog", window.operations, window.operations, "operations", oplog.bytes))
+        self.report(StepDone("oplog", facts={"operations": window.operations, "bytes": oplog.bytes}))
+        return window
+
+    def _copy_to(self, oplog: OplogCopy, end: Position) -> None:
+        deadline = time.monotonic() + MAJORITY_SECONDS
+        while not self.patience.persist(lambda: oplog.advance(end)):
             if time.monotonic() > deadline:
                 raise Failed(
                     "majority-behind",
                     f"The oplog does not show the entry at {end}, which is majority-committed.",
                     "See how far the members are: mdr status",
                 )
-            self._pause()
-        assert oplog.last is not None
-        self.files.append(oplog.finish())
-        self.report(StepProgress("oplog", oplog.operations, oplog.operations, "operations", oplog.bytes))
-        self.report(StepDone("oplog", facts={"operations": oplog.operations, "bytes": oplog.bytes}))
-        return Window(
-            start=oplog.start,
-            end=oplog.last,
-            end_term=oplog.last_term,
-            end_hash=oplog.last_hash,
-            operations=oplog.operations,
-        )
+            self.patience.pause()
+
+    def _end_well(self, oplog: OplogCopy) -> None:
+        """A window that is not the oplog itself goes on to an entry that is in it unchanged, since its hash
+        proves what continues it: a note of our own, where that may be written."""
+        deadline = time.monotonic() + MAJORITY_SECONDS
+        noted = 0.0
+        while self.filter.active and self.filter.choose(oplog.last_raw) is not oplog.last_raw:
+            now = time.monotonic()
+            if now > deadline:
+                raise Failed(
+                    "window-unended",
+                    f"For {MAJORITY_SECONDS} s the oplog had no entry with which the window of this part "
+                    "of the deployment could end. No snapshot was made.",
+                    "Let the user of the profile write a note of its own: role backup",
+                )
+            if now - noted > 1:
+                noted = now
+                self.patience.persist(lambda: note_in_oplog(self.client, "backup ends"))
+            self.patience.pause()
+            self._catch_up(oplog)
+
+    def _narrowed(self, oplog: OplogCopy) -> Window:
+        """Writes the copied oplog anew with what belongs to this dump."""
+        name, compression = self._oplog_name()
+        count, first = 0, oplog.start
+
+        def change(chunks: Iterator[bytes]) -> Iterator[bytes]:
+            nonlocal count, first
+            for chunk in self.filter.apply(chunks):
+                self.stop.check()
+                if not count:
+                    first = Position.of(raw_entry(next(rawbson.split(chunk)))["ts"])
+                count += rawbson.count(chunk)
+                yield chunk
+
+        self._took(self.writer.rewrite(name, compression, change))
+        return oplog.window.model_copy(update={"start": first, "operations": count})
 
     def _oplog_name(self) -> tuple[str, Compression]:
         # With gzip the content is packed under the plain name; mongorestore expects just that.
@@ -344,19 +366,13 @@ class _Dump:
 
     # The end
 
-    def _manifest(
-        self, begun: datetime, chosen: list[ListedCollection], scans: list[Scan], window: Window
-    ) -> Manifest:
-        version = str(self._persist(lambda: self.client.server_info()["version"]))
-        suffix = SUFFIXES[self.request.compression]
-        tool = f"{TOOL} {__version__}"
-        prelude = json.dumps({"ServerVersion": version, "ToolVersion": tool}, separators=(",", ":"))
+    def _manifest(self, begun: datetime, window: Window) -> Manifest:
+        version = str(self.patience.persist(lambda: self.client.server_info()["version"]))
         if self.request.compression == "zstd":
-            self.files.append(self.writer.put("README.txt", _ZSTD_NOTE.encode()))
-        self._put(f"prelude.json{suffix}", prelude.encode())
-        found = {(scan.entry.database, scan.entry.name): scan for scan in scans}
-        collections = [_collection(e, found.get((e.database, e.name)), suffix) for e in chosen]
-        files = sorted(self.files, key=lambda f: f.path)
+            self._took(self.writer.put("README.txt", ZSTD_NOTE.encode()))
+        self._put(f"prelude.json{SUFFIXES[self.request.compression]}", prelude(version).encode())
+        collections = described(self.chosen, self.scans, self.request.compression)
+        files = sorted(self.files.values(), key=lambda f: f.path)
         return Manifest(
             name=self.writer.name,
             identity=self.request.identity,
@@ -383,89 +399,6 @@ class _Dump:
         except (PyMongoError, KeyError, TypeError):
             # Good to know, and not worth a role of its own.
             return ""
-
-    # Waiting
-
-    def _await_majority(self, position: Position) -> tuple[Position, int]:
-        """The majority point once it has reached a position, and the primary's term.
-
-        Raises:
-            Failed: ``majority-behind``.
-        """
-        deadline = time.monotonic() + _MAJORITY_SECONDS
-        while True:
-            self.stop.check()
-            reached, _ = majority_position(self.client)
-            if reached >= position:
-                return reached, primary_term(self.client)
-            if time.monotonic() > deadline:
-                raise Failed(
-                    "majority-behind",
-                    f"A majority of the members is behind {position} for {_MAJORITY_SECONDS} s, so that a "
-                    "snapshot could hold writes that are lost in a failover. None was made.",
-                    "See how far the members are: mdr status",
-                )
-            self._pause()
-
-    def _persist(self, work: Callable[[], T]) -> T:
-        """Does it again when the primary was lost, once there is one."""
-        for attempt in range(1, _TRIES + 1):
-            try:
-                return work()
-            except PyMongoError as error:
-                if attempt == _TRIES or not is_lost_primary(error):
-                    raise told(error) from None
-            except Trouble as trouble:
-                if attempt == _TRIES or trouble.code != "deployment-unreachable":
-                    raise
-            wait_for_primary(self.client, _PRIMARY_SECONDS, self.stop.check)
-        raise AssertionError("unreachable")
-
-    def _pause(self) -> None:
-        self.stop.check()
-        time.sleep(0.05)
-
-
-def metadata_text(entry: ListedCollection) -> str:
-    """The one line of a metadata file, fields in mongodump's order.
-
-    Raises:
-        Failed: Options or indexes that Extended JSON cannot carry unchanged.
-    """
-    try:
-        parts = [] if entry.options == EMPTY else [f'"options":{extjson.dumps(entry.options)}']
-        parts.append(f'"indexes":[{",".join(extjson.dumps(raw) for raw in entry.indexes)}]')
-    except extjson.NotCanonical as error:
-        raise Failed(
-            "metadata-unwritable",
-            f"The options or indexes of {entry.database}.{entry.name} cannot be written without changing "
-            f"them: {error}. No snapshot was made.",
-            "Change them, or leave its database out: --db",
-        ) from None
-    if entry.uuid is not None:
-        parts.append(f'"uuid":"{entry.uuid}"')
-    parts.append(f'"collectionName":{extjson.quote(entry.name)}')
-    parts.append(f'"type":"{entry.kind}"')
-    return "{" + ",".join(parts) + "}"
-
-
-def _collection(entry: ListedCollection, scan: Scan | None, suffix: str) -> CollectionEntry:
-    return CollectionEntry(
-        database=entry.database,
-        name=entry.name,
-        kind=entry.kind,
-        uuid=entry.uuid,
-        documents=scan.tally.documents if scan else 0,
-        bytes=scan.tally.bytes if scan else 0,
-        options=extjson.to_jsonable(entry.options),
-        indexes=[extjson.to_jsonable(raw) for raw in entry.indexes],
-        data_path=scan.path if scan else None,
-        metadata_path=f"{entry.database}/{escape(entry.name)}{METADATA_SUFFIX}{suffix}",
-    )
-
-
-def _is_dumped(database: str) -> bool:
-    return database not in ("local", "config", OWN_DATABASE) and not database.startswith("__mdb_internal")
 
 
 def _sum(scans: list[Scan]) -> tuple[int, int]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from bson.raw_bson import RawBSONDocument
 
+from mongo_dr_console.engines.builtin.dump_window import Rename, renames_in
 from mongo_dr_console.model import rawbson
-from mongo_dr_console.model.manifest import FileEntry
+from mongo_dr_console.model.manifest import FileEntry, Window
 from mongo_dr_console.model.oplogentry import raw_entry
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.mongo.client import Client
 from mongo_dr_console.mongo.oplog import raw_batches_untold
-from mongo_dr_console.stores.snapshot_writer import FileWriter
+from mongo_dr_console.stores.snapshot_output import FileWriter
 
 RENAMED = "renamed-during-backup"
 UPGRADED = "upgraded-during-backup"
@@ -38,19 +39,22 @@ class _BeginsEarlier(Exception):
 class OplogCopy:
     """The entries from ``start`` on, verbatim, written as far as they are majority-committed.
 
-    ``last``, ``last_term`` and ``last_hash`` are those of the newest entry that was copied.
+    ``last``, ``last_term`` and ``last_raw`` are those of the newest entry that was copied. ``renames`` are
+    those that were met and not yet taken.
     """
 
     def __init__(self, client: Client, file: FileWriter, start: Position) -> None:
         self.start = start
+        self.renames: list[Rename] = []
         self._client = client
         self._file = file
+        self._told: set[Rename] = set()
         self._forget()
 
     def _forget(self) -> None:
         self.last: Position | None = None
         self.last_term = -1
-        self.last_hash = ""
+        self.last_raw = b""
         self.operations = 0
         self.bytes = 0
 
@@ -71,6 +75,23 @@ class OplogCopy:
                 self.start = earlier.first
                 continue
             return self.last is not None and self.last >= end
+
+    def take_renames(self) -> list[Rename]:
+        """The renames that were met since the last call."""
+        found, self.renames = self.renames, []
+        return found
+
+    @property
+    def window(self) -> Window:
+        """What was copied so far."""
+        assert self.last is not None
+        return Window(
+            start=self.start,
+            end=self.last,
+            end_term=self.last_term,
+            end_hash=rawbson.entry_hash(self.last_raw),
+            operations=self.operations,
+        )
 
     def finish(self) -> FileEntry:
         """Closes the file: what was copied so far is the window."""
@@ -97,7 +118,7 @@ class OplogCopy:
         newest = raw_entry(entries[-1])
         self.last = Position.of(newest["ts"])
         self.last_term = int(newest.get("t", -1))
-        self.last_hash = rawbson.entry_hash(entries[-1])
+        self.last_raw = entries[-1]
         self.operations += len(entries)
         self.bytes += size
 
@@ -105,7 +126,7 @@ class OplogCopy:
         found = Position.of(raw_entry(raw)["ts"])
         if found != (known or self.start):
             raise overflow(known or self.start, found)
-        if known is not None and rawbson.entry_hash(raw) != self.last_hash:
+        if known is not None and raw != self.last_raw:
             raise Failed(
                 "oplog-diverged",
                 f"The oplog's entry at {known} is another one than before: the deployment lost "
@@ -119,8 +140,15 @@ class OplogCopy:
         for raw in entries:
             if any(word in raw for word in _SUSPICIOUS):
                 entry = raw_entry(raw)
-                check_entry(entry)
+                self._note_renames(entry)
+                check_entry(entry, renames=False)
                 self._check_whole(entry)
+
+    def _note_renames(self, entry: RawBSONDocument) -> None:
+        # Where the copy begins anew further back, it meets those again that it has told of.
+        found = [r for r in renames_in(entry) if r.source.database != "config" and r not in self._told]
+        self._told |= set(found)
+        self.renames += found
 
     def _check_whole(self, entry: RawBSONDocument) -> None:
         """A transaction's earlier parts must lie in the window too: its commit applies them all."""
@@ -147,14 +175,18 @@ def overflow(wanted: Position, found: Position | None) -> Failed:
     )
 
 
-def check_entry(entry: RawBSONDocument) -> None:
+def check_entry(entry: RawBSONDocument, *, renames: bool = True) -> None:
     """Raises Failed for an entry that makes data read by name untrustworthy (mongo-tools.md 2, step 6).
 
     A rename moves data between names that were read at different moments, and replayed it drops or loses
     collections (server-rules 1 and 2).
+
+    Args:
+        entry: The entry.
+        renames: Whether a rename is one; not where what it touches is read anew.
     """
     if entry["op"] == "c":
-        _check_command(entry)
+        _check_command(entry, renames)
     elif entry["ns"] == "admin.system.version":
         key = entry["o2"] if entry["op"] == "u" else entry["o"]
         if key.get("_id") == "featureCompatibilityVersion":
@@ -165,12 +197,14 @@ def check_entry(entry: RawBSONDocument) -> None:
             )
 
 
-def _check_command(entry: RawBSONDocument) -> None:
+def _check_command(entry: RawBSONDocument, renames: bool) -> None:
     body = entry["o"]
     name = next(iter(body), "")
     if name == "applyOps":
         for inner in body["applyOps"]:
-            check_entry(inner)
+            check_entry(inner, renames=renames)
+    elif name == "renameCollection" and not renames:
+        return
     elif name in _RENAMES and not str(entry["ns"]).startswith("config."):
         source, target = str(body[name]), body.get("to")
         what = f"{source} was renamed to {target}" if target else f"{name} of {source}"

@@ -14,7 +14,12 @@ _NOT_COMPARED = frozenset({"uuid", "recordIdsReplicated", "temp", "autoIndexId"}
 
 
 def problems_of(
-    client: Client, staged: Staged, expected: int | None, *, lenient: bool
+    client: Client,
+    staged: Staged,
+    expected: int | None,
+    *,
+    lenient: bool,
+    without: frozenset[str] = frozenset(),
 ) -> tuple[list[str], str | None]:
     """What is not as it should be, and a conflict in words where a skipped event explains a difference.
 
@@ -23,6 +28,7 @@ def problems_of(
         staged: The restored collection, before its TTL indexes.
         expected: Documents there must be; None where that is not known exactly.
         lenient: Whether operations of a skipped event touched it.
+        without: Indexes that the server refused, which was told already.
     """
     problems, conflict = [], None
     found = client[staged.database][staged.name].count_documents({})
@@ -32,7 +38,14 @@ def problems_of(
             conflict = f"{text}: later inserts or deletes met documents that the skipped event had removed"
         else:
             problems.append(text)
-    wanted = {name: spec for name, spec in staged.indexes.items() if not indexes.is_ttl(spec)}
+    if staged.series:
+        # Ordinary documents so far: indexes and options come with the series itself.
+        return problems, conflict
+    wanted = {
+        name: spec
+        for name, spec in staged.indexes.items()
+        if not indexes.is_ttl(spec) and name not in without
+    }
     problems += indexes.differences(client, staged, wanted)
     if comparable_options(options_of(client, staged)) != comparable_options(staged.options):
         problems.append("its options differ")

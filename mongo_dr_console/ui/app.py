@@ -1,0 +1,305 @@
+"""The console: one Textual app on a desk and a feed of readings. Nothing here blocks the loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+from typing import Any, ClassVar
+
+from rich.console import RenderableType
+from textual import events
+from textual._context import active_message_pump
+from textual.app import App
+from textual.await_complete import AwaitComplete
+from textual.binding import BindingType
+from textual.css.query import NoMatches
+from textual.dom import DOMNode
+from textual.filter import LineFilter
+from textual.message_pump import MessagePump
+from textual.screen import Screen
+
+from mongo_dr_console.model.happenings import Happening, observed
+from mongo_dr_console.model.readings import Limits, Readings
+from mongo_dr_console.model.trouble import Trouble
+from mongo_dr_console.model.verdict import verdict
+from mongo_dr_console.ui.background import Problem, problem_of
+from mongo_dr_console.ui.commands import Command, bindings_of
+from mongo_dr_console.ui.console_commands import COMMANDS as CONSOLE_COMMANDS
+from mongo_dr_console.ui.console_commands import NOT_OF_A_RECORDING, RECORDED
+from mongo_dr_console.ui.feed import Feed
+from mongo_dr_console.ui.frugal import narrowed
+from mongo_dr_console.ui.glyphs import AsciiOnly
+from mongo_dr_console.ui.keymap import checked
+from mongo_dr_console.ui.lagring import LagRing
+from mongo_dr_console.ui.screens.dashboard_commands import COMMANDS as DASHBOARD_COMMANDS
+from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
+from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
+from mongo_dr_console.ui.view import Shows, View
+from mongo_dr_console.ui.widgets.typed_field import TakesLetters
+from mongo_dr_console.ui.wizard.commands import COMMANDS as WIZARD_COMMANDS
+from mongo_dr_console.workers.desk import Desk
+from mongo_dr_console.workers.sources import limits_of
+
+_HAPPENINGS_KEPT = 200
+_BELOW_SECONDS = 30.0
+"""How often what lies below a dialog is brought up to date."""
+
+COMMANDS: tuple[Command, ...] = (*DASHBOARD_COMMANDS, *WIZARD_COMMANDS, *JOB_COMMANDS, *CONSOLE_COMMANDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the console was started.
+
+    Args:
+        theme: Its name; one that is not known is reported and the default used.
+        keys: Command id = keys, from the config.
+        ascii: Signs and frames in plain ASCII.
+        incidents: Practice events by name, in a practice deployment only; each blocks and says what it did.
+        themes: The folder of the user's own themes.
+        recorded: The file that the readings are written into.
+        replayed: The recording that is shown instead of a deployment.
+    """
+
+    theme: str = "dark"
+    keys: Mapping[str, str] = field(default_factory=dict)
+    ascii: bool = False
+    incidents: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    themes: Path | None = None
+    recorded: Path | None = None
+    replayed: Path | None = None
+
+
+class ConsoleApp(App[None]):
+    """The console.
+
+    Args:
+        desk: What can be asked for and done.
+        feed: Where the readings come from.
+        clock: Tells the time (UTC).
+    """
+
+    CSS_PATH = "console.tcss"
+    TITLE = "mongo-dr-console"
+    ENABLE_COMMAND_PALETTE = False
+    # Textual's own ctrl+q stays: a person whose keys are remapped wrongly must still get out.
+    BINDINGS: ClassVar[list[BindingType]] = bindings_of(COMMANDS)
+
+    def __init__(
+        self,
+        desk: Desk,
+        feed: Feed,
+        options: Options | None = None,
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        limits: Limits | None = None,
+    ) -> None:
+        self.options = options or Options()
+        super().__init__()
+        self.desk = desk
+        self.feed: Feed = feed
+        self.clock = clock
+        self.limits = limits or limits_of(desk.profile)
+        self.commands: dict[str, Command] = {c.id: c for c in COMMANDS}
+        self.happenings: deque[Happening] = deque(maxlen=_HAPPENINGS_KEPT)
+        """What was observed since the console was opened, the newest last."""
+        self.lags = LagRing().noted(feed.readings.set)
+        """The members' lag of the last minutes."""
+        self._top: Screen[Any] | None = None
+        self._below_shown = 0.0
+        self._seen = feed.readings
+        self._feeding: asyncio.Task[None] | None = None
+        self.themes = load_themes(self.options.themes)
+        for file in self.themes.found.values():
+            self.register_theme(textual_theme(file, desk.profile.environment))
+        self.theme, unknown_theme = wearable(self.themes, self.options.theme)
+        keys, wrong_keys = checked(self.options.keys, COMMANDS)
+        self.set_keymap(keys)
+        self._to_report = (*self.themes.problems, *unknown_theme, *wrong_keys)
+        self.set_class(self.ascii, "-ascii")
+
+    @property
+    def ascii(self) -> bool:
+        return self.options.ascii
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return variable_defaults()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        filters = super().get_line_filters()
+        return [*filters, AsciiOnly()] if self.ascii else filters
+
+    @property
+    def view(self) -> View:
+        """This moment."""
+        now = self.clock()
+        readings = self.feed.readings
+        return View(
+            readings=readings,
+            verdict=verdict(readings, self.limits, now),
+            limits=self.limits,
+            now=now,
+            granted=self.desk.access.granted,
+            armed_seconds=self.desk.access.armed_seconds,
+            paused=self.feed.paused,
+            recorded=self.options.replayed is not None,
+        )
+
+    async def on_mount(self) -> None:
+        from mongo_dr_console.ui.screens.dashboard import Dashboard
+
+        await self.push_screen(Dashboard())
+        self.feed.subscribe(self._reading_came)
+        self._feeding = asyncio.create_task(self.feed.run(), name="feed")
+        self.set_interval(1.0, self.refresh_view)
+        self.refresh_view()
+        if not self.is_headless:
+            self.call_after_refresh(_spare_the_collector)
+        for problem in self._to_report:
+            self.say(problem, level="warning")
+
+    async def on_unmount(self) -> None:
+        if self._feeding is not None:
+            self._feeding.cancel()
+            await asyncio.wait({self._feeding}, timeout=1)
+
+    def _reading_came(self, _: str, readings: Readings) -> None:
+        now = self.clock()
+        self.happenings.extend(observed(self._seen, readings, now))
+        self.lags = self.lags.noted(readings.set)
+        self._seen = readings
+        # Several readings of one moment are drawn once.
+        self.call_next(self.refresh_view) if self.is_running else None
+
+    def refresh_view(self) -> None:
+        """Shows this moment on the screen on top, and now and then on those below a dialog.
+
+        Whatever changes below a screen makes Textual paint all of the one on top anew: thirty times the
+        traffic.
+        """
+        if not self.is_running:
+            # On the way out screens are taken apart from the inside.
+            return
+        view = self.view
+        if self._top is not self.screen:
+            self._top, self._below_shown = self.screen, monotonic()
+        below = self.screen.is_modal and self._below_shown + _BELOW_SECONDS <= monotonic()
+        if below:
+            self._below_shown = monotonic()
+        for screen in self.screen_stack if below else self.screen_stack[-1:]:
+            if isinstance(screen, Shows) and screen.is_mounted:
+                screen.show(view)
+
+    def pop_screen(self) -> AwaitComplete:
+        """As Textual's; what comes to light shows this moment at once."""
+        popped = super().pop_screen()
+        self.call_next(self.refresh_view)
+        return popped
+
+    @property
+    def failure(self) -> Exception | None:
+        """What the console died of, if it did."""
+        return self._exception
+
+    def _handle_exception(self, error: Exception) -> None:
+        if isinstance(error, NoMatches) and _is_going(active_message_pump.get(None)):
+            return  # what was still to be drawn finds its parts gone already, and nobody sees it any more
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        # Textual would print all local variables, and a connection URI may be one of them.
+        self._close_messages_no_wait()
+
+    # Commands
+
+    def refusal(self, command: Command) -> str:
+        """Why a command cannot run now; an empty text if it can."""
+        if self.options.replayed is not None and command.id in NOT_OF_A_RECORDING:
+            return RECORDED
+        return command.refusal(self)
+
+    def action_run_command(self, name: str) -> None:
+        self.run_command(name)
+
+    def run_command(self, name: str, choice: str = "") -> None:
+        """Runs a command of the table, or says why it cannot run. What it raises is said.
+
+        Args:
+            choice: One of the command's choices: what follows its name in the palette.
+        """
+        command = self.commands[name]
+        if why := self.refusal(command):
+            self.say(why, level="warning")
+            return
+        try:
+            if choice and command.choose is not None:
+                command.choose(self, choice)
+            else:
+                command.action(self)
+        except Trouble as trouble:
+            self.say_problem(problem_of(trouble))
+
+    def open_key(self, key: str) -> None:
+        """Opens what a row points to: ``event:<id>``, ``job:<id>`` or ``snapshot:<name>@<store>``."""
+        kind, _, name = key.partition(":")
+        if self.options.replayed is not None:
+            self.say(RECORDED, level="warning")
+        elif kind == "event":
+            from mongo_dr_console.ui.wizard.screen import open_wizard
+
+            open_wizard(self, event=name)
+        elif kind == "job":
+            from mongo_dr_console.ui.screens.job import JobScreen
+
+            self.push_screen(JobScreen(name))
+        elif kind == "snapshot":
+            from mongo_dr_console.ui.screens.snapshot import SnapshotScreen
+
+            snapshot, _, store = name.rpartition("@")
+            self.push_screen(SnapshotScreen(snapshot, store))
+        else:
+            self.say("This row opens nothing. Events, jobs and snapshots can be opened.")
+
+    async def on_event(self, event: events.Event) -> None:
+        # Keys typed after the one that leaves would meet screens that are being taken apart.
+        if self._exit and isinstance(event, events.InputEvent):
+            return
+        if isinstance(event, events.Key) and event.is_printable and not event.is_forwarded:
+            self._begin_typing(event.character or "")
+        await super().on_event(event)
+
+    def _begin_typing(self, letter: str) -> None:
+        screen = self.screen
+        if isinstance(screen, TakesLetters) and (field := screen.field_for(letter)) is not None:
+            screen.set_focus(field)
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        super()._display(screen, narrowed(renderable))
+
+    # Telling
+
+    def say(self, text: str, *, level: Any = "information", title: str = "") -> None:
+        """A toast; the text is data and never markup."""
+        self.notify(text, title=title, severity=level, markup=False)
+
+    def say_problem(self, problem: Problem) -> None:
+        self.say(f"{problem.message}\n{problem.hint}".rstrip(), level="error")
+
+
+def _is_going(node: MessagePump | None) -> bool:
+    """Whether a screen or a part of one is being taken apart."""
+    return isinstance(node, DOMNode) and any(
+        part._closing or part._pruning or not part.is_attached for part in node.ancestors_with_self[:-1]
+    )
+
+
+def _spare_the_collector() -> None:
+    """What is loaded by now stays for ever: each time the collector looks through it, a key waits 100 ms."""
+    gc.freeze()
+    gc.set_threshold(700, 10, 50)

@@ -1,0 +1,78 @@
+"""All facts of the verdict, the worst first."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+
+from mongo_dr_console.model.verdict import Level
+from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
+from mongo_dr_console.ui.lines import Line, line, wrapped
+from mongo_dr_console.ui.screens.leaving import Leaving
+from mongo_dr_console.ui.view import View
+from mongo_dr_console.ui.widgets.lines_view import LinesView
+from mongo_dr_console.ui.widgets.status_line import level_word
+
+_MARK = 13
+
+
+class FactsScreen(ModalScreen[None], Leaving[None]):
+    """Everything that makes the verdict, with the source that it comes from."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", id="facts.back"),
+        Binding("v", "back", "back", id="facts.close", show=False),
+    ]
+    DEFAULT_CSS = """
+    FactsScreen { align: center middle; }
+    FactsScreen > VerticalScroll {
+        width: 90%; max-width: 100; height: auto; max-height: 90%;
+        border: round $accent; background: $surface; padding: 0 1;
+    }
+    """
+
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self._view = view
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="facts-box"):
+            yield LinesView(id="facts")
+
+    def on_mount(self) -> None:
+        self.query_one("#facts-box").border_title = "All facts, the worst first"
+        self.query_one("#facts-box").border_subtitle = "esc back"
+        self.query_one("#facts-box").focus()
+        self.call_after_refresh(self.show, self._view)
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.show, self._view)
+
+    def show(self, view: View) -> None:
+        """Shows this moment's facts."""
+        self._view = view
+        shown = self.query_one("#facts", LinesView)
+        shown.set_lines(facts_lines(view, max(30, shown.size.width)))
+
+    def action_back(self) -> None:
+        """Back to the dashboard."""
+        self.dismiss(None)
+
+
+def facts_lines(view: View, width: int) -> list[Line]:
+    """A fact a paragraph: level, source, its whole text; at the end what can be got back."""
+    lines: list[Line] = []
+    for fact in view.verdict.facts:
+        role = ROLE_OF_LEVEL[fact.level]
+        mark = f"{fact.level.glyph} {level_word(fact.level)}"
+        texts = wrapped(f"{fact.text} ({fact.source})", width - _MARK)
+        for number, text in enumerate(texts):
+            lead = mark if not number else ""
+            lines.append(Line(((f"{lead:<{_MARK}}", role), *text.spans)))
+    if not lines:
+        lines.append(line((f"{Level.FINE.glyph} {Level.FINE.word:<{_MARK - 2}}", "fine"), view.verdict.text))
+    return [*lines, Line(), *wrapped(view.verdict.consequence, width, "strong")]

@@ -1,0 +1,119 @@
+"""One snapshot: what is known of it, what it holds; from here it is verified, and restored from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+
+from mongo_dr_console.ui.background import Problem, in_thread
+from mongo_dr_console.ui.jobpages import rule
+from mongo_dr_console.ui.lines import Line, line, wrapped
+from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.snapshotpage import content_lines, entry_of, snapshot_lines
+from mongo_dr_console.ui.view import View
+from mongo_dr_console.ui.widgets.lines_view import LinesView
+from mongo_dr_console.ui.widgets.status_line import StatusLine
+from mongo_dr_console.workers.desk import Content
+
+if TYPE_CHECKING:
+    from mongo_dr_console.ui.app import ConsoleApp
+
+
+class SnapshotScreen(Screen[None]):
+    """A snapshot in one store.
+
+    Args:
+        snapshot: Its name.
+        store: Where the copy lies that is looked at.
+    """
+
+    DEFAULT_CSS = """
+    SnapshotScreen #body {
+        height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("R", "restore", "restore from it…", id="snapshot.restore"),
+        Binding("V", "app.run_command('verify')", "verify…", id="snapshot.verify"),
+        Binding("escape", "back", "back", id="snapshot.back"),
+        Binding("j", "scroll(1)", "scroll down", show=False, id="snapshot.down"),
+        Binding("k", "scroll(-1)", "scroll up", show=False, id="snapshot.up"),
+    ]
+
+    def __init__(self, snapshot: str, store: str) -> None:
+        super().__init__()
+        self.snapshot, self.store = snapshot, store
+        self._contents: tuple[Content, ...] | Problem | None = None
+
+    @property
+    def console(self) -> ConsoleApp:
+        return cast("ConsoleApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine(id="status")
+        with VerticalScroll(id="body"):
+            yield LinesView(id="text")
+        yield OwnKeys(self._not_now)
+
+    def on_mount(self) -> None:
+        self.query_one("#body").focus()
+        self.show(self.console.view)
+        self.run_worker(self._read(), exit_on_error=False, exclusive=True, group="contents")
+
+    def on_resize(self) -> None:
+        self.show(self.console.view)
+
+    async def _read(self) -> None:
+        desk = self.console.desk
+        found = await in_thread(lambda: desk.contents(self.snapshot, self.store))
+        if self.is_attached:
+            self._contents = found
+            self.show(self.console.view)
+
+    def show(self, view: View) -> None:
+        self.query_one(StatusLine).show(view)
+        if self.size.width:
+            self.query_one("#text", LinesView).set_lines(self._lines(view, self.size.width - 3))
+            self.query_one(OwnKeys).refresh_keys()
+
+    def _lines(self, view: View, width: int) -> list[Line]:
+        backups = view.readings.backups
+        stores = () if backups is None or backups.value is None else backups.value.stores
+        entry = entry_of(stores, self.snapshot, self.store)
+        if entry is None:
+            text = f"No reading knows a snapshot {self.snapshot} in store {self.store} (any more)."
+            rows = wrapped(f"? {text}", width, "unknown", "  ")
+        else:
+            rows = snapshot_lines(entry, stores, view.now, width)
+        return [*rows, rule("What it holds", width), *self._holds(width)]
+
+    def _holds(self, width: int) -> list[Line]:
+        if self._contents is None:
+            return [line(("its list is being read …", "dim"))]
+        if isinstance(self._contents, Problem):
+            rows = wrapped(f"✗ {self._contents.message}", width, "critical", "  ")
+            return [*rows, *(wrapped(self._contents.hint, width) if self._contents.hint else [])]
+        return content_lines(self._contents, width)
+
+    def _not_now(self) -> set[str]:
+        verify = self.console.commands["verify"]
+        return {"snapshot.verify"} if self.console.refusal(verify) else set()
+
+    def action_restore(self) -> None:
+        """Opens the wizard with this snapshot as its base; nothing is changed by that."""
+        from mongo_dr_console.ui.wizard.screen import open_wizard
+
+        open_wizard(self.console, snapshot=(self.snapshot, self.store))
+
+    def action_back(self) -> None:
+        """Leaves the screen."""
+        if self.app.screen is self:
+            self.app.pop_screen()
+
+    def action_scroll(self, rows: int) -> None:
+        """Scrolls by a row."""
+        self.query_one("#body", VerticalScroll).scroll_relative(y=rows, animate=False)

@@ -1,0 +1,146 @@
+"""The range strip with a cursor that goes along what can be restored to, and says why it skips the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+
+from mongo_dr_console.model.coverage import Coverage
+from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.strip import LEGEND, Kind, Strip
+from mongo_dr_console.model.words import clock, moment
+from mongo_dr_console.ui.lines import Line, Role, Span, fitted, line, wrapped
+from mongo_dr_console.ui.widgets.lines_view import LinesView
+
+_ROLES: dict[Kind, Role] = {
+    Kind.EVENT: "critical",
+    Kind.SNAPSHOT: "info",
+    Kind.GAP: "warning",
+    Kind.COVERED: "fine",
+    Kind.NOTHING: "",
+}
+
+
+class StripView(LinesView, can_focus=True):
+    """Cells, hours, legend, and where the cursor stands."""
+
+    DEFAULT_CSS = "StripView { height: auto; max-height: 6; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,h", "go(-1)", "earlier", show=False, id="strip.left"),
+        Binding("right,l", "go(1)", "later", show=False, id="strip.right"),
+        Binding("home", "edge(-1)", "earliest", show=False, id="strip.first"),
+        Binding("end", "edge(1)", "latest", show=False, id="strip.last"),
+        Binding("enter,space", "pick", "choose", show=False, id="strip.choose"),
+    ]
+
+    @dataclass
+    class Picked(Message):
+        """This position was chosen; ``kind``: what the cell shows there."""
+
+        strip: StripView
+        position: Position
+        kind: Kind
+
+        @property
+        def control(self) -> StripView:
+            return self.strip
+
+    def __init__(self, **widget: Any) -> None:
+        super().__init__(**widget)
+        self._strip: Strip | None = None
+        self._coverage: Coverage | None = None
+        self._cursor: Position | None = None
+        self._skipped = ""
+
+    def update(self, strip: Strip | None, coverage: Coverage | None) -> None:
+        """Shows the strip as it is now; the cursor stays where it is in time."""
+        self._strip, self._coverage = strip, coverage
+        self._draw()
+
+    def action_go(self, by: int) -> None:
+        """Goes to the next slice that can be restored to, over gaps."""
+        if self._strip is None:
+            return
+        cells = self._strip.cells
+        here = self._place()
+        place = (len(cells) if by < 0 else -1) if here is None else here
+        passed = False
+        place += by
+        while 0 <= place < len(cells) and cells[place].position is None:
+            passed = passed or cells[place].kind is Kind.GAP
+            place += by
+        if 0 <= place < len(cells):
+            self._cursor = cells[place].position
+            self._skipped = self._why(by) if passed else ""
+        else:
+            self._skipped = "Nothing there can be restored to."
+        self._draw()
+
+    def action_edge(self, way: int) -> None:
+        """Goes to the earliest or the latest slice that can be restored to."""
+        self._cursor = None
+        self.action_go(-way)
+
+    def action_pick(self) -> None:
+        """Chooses where the cursor stands."""
+        place = self._place()
+        if self._strip is not None and self._cursor is not None and place is not None:
+            self.post_message(self.Picked(self, self._cursor, self._strip.cells[place].kind))
+        else:
+            self.action_edge(1)
+
+    def watch_has_focus(self, has_focus: bool) -> None:
+        super().watch_has_focus(has_focus)
+        # Not on_focus and on_blur: these come before has_focus says so.
+        self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _place(self) -> int | None:
+        if self._strip is None or self._cursor is None:
+            return None
+        return self._strip.cell(self._cursor)
+
+    def _why(self, by: int) -> str:
+        """The gap that was gone over."""
+        here = self._cursor
+        gaps = [] if self._coverage is None or here is None else list(self._coverage.gaps)
+        for gap in gaps if by < 0 else reversed(gaps):
+            if here is not None and (
+                gap.start >= here if by < 0 else gap.end is not None and gap.end <= here
+            ):
+                end = "now" if gap.end is None else clock(gap.end.time)
+                return f"Skipped the gap from {clock(gap.start.time)} to {end}. {gap.text}"
+        return "A gap was skipped."
+
+    def _draw(self) -> None:
+        width = max(10, self.size.width)
+        if self._strip is None:
+            text = "What can be restored to is not known yet: say a time below all the same."
+            self.set_lines([fitted(line((f"  {text}", "dim")), width)])
+            return
+        place = self._place()
+        spans: list[Span] = [("▶ " if self.has_focus else "  ", "")]
+        for number, cell in enumerate(self._strip.cells):
+            role: Role = "cursor" if number == place else _ROLES[cell.kind]
+            # A cursor is seen without colours too.
+            spans.append(("█" if number == place and self.has_focus else cell.sign, role))
+        legend = "  ".join(f"{sign} {word}" for sign, word in LEGEND)
+        self.set_lines(
+            [
+                Line(tuple(spans)),
+                line("  ", (self._strip.labels, "dim")),
+                fitted(line((f"  {legend}  █ cursor", "dim")), width),
+                line("  ", self._told()),
+                *(line("  ", *part.spans) for part in wrapped(self._skipped, width - 2, "warning")),
+            ][: None if self._skipped else 4]
+        )
+
+    def _told(self) -> Span:
+        if self._cursor is None:
+            return "← and → go along what is covered, enter takes it", "dim"
+        return f"{moment(self._cursor.time)} ({self._cursor})", "strong"

@@ -1,0 +1,154 @@
+"""Step 4: into which deployment, and what happens to live data there."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.widget import Widget
+from textual.widgets import Input
+
+from mongo_dr_console.model.wizard import Step, kept_renames
+from mongo_dr_console.ui.background import Problem
+from mongo_dr_console.ui.lines import line, wrapped
+from mongo_dr_console.ui.view import View
+from mongo_dr_console.ui.widgets.lines_view import LinesView
+from mongo_dr_console.ui.widgets.row_list import RowList
+from mongo_dr_console.ui.wizard.step import StepView
+from mongo_dr_console.ui.wizard.wherelines import (
+    mode_items,
+    mode_said,
+    rename_items,
+    renames_said,
+    target_items,
+)
+from mongo_dr_console.workers.desk import Target
+
+
+class WhereStep(StepView):
+    STEP: ClassVar[Step] = Step.WHERE
+    DEFAULT_CSS = """
+    WhereStep #targets, WhereStep #modes { height: auto; max-height: 6; }
+    WhereStep #mode-said, WhereStep #renames-said { height: auto; padding: 0 2; }
+    WhereStep #renaming { height: 1fr; margin-top: 1; display: none; }
+    WhereStep #renaming.-on { display: block; }
+    WhereStep #renames { height: auto; max-height: 8; }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield LinesView([line(("  Into which deployment", "title"))])
+        yield RowList(id="targets")
+        yield LinesView([line(("  What happens to live data there", "title"))])
+        yield RowList(id="modes")
+        yield LinesView(id="mode-said")
+        with Vertical(id="renaming"):
+            yield LinesView([line(("  New names", "title"))])
+            yield RowList(id="renames")
+            with Horizontal(classes="field"):
+                yield LinesView([line("  New name")])
+                yield Input(id="new-name", select_on_focus=False)
+            yield LinesView(id="renames-said")
+
+    def on_mount(self) -> None:
+        self._targets: tuple[Target, ...] = ()
+
+    def enter(self) -> None:
+        self.ask(self.console.desk.targets, self._answered, group="targets")
+        state = self.wizard.state
+        self.wizard.change(renames=kept_renames(state.scope, state.renames if state.renames_chosen else ()))
+        self.redraw()
+        self.call_after_refresh(self.redraw)
+
+    def first(self) -> Widget | None:
+        return self.query_one("#modes")
+
+    def show(self, view: View) -> None:
+        """Nothing here depends on the readings."""
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.redraw)
+
+    def redraw(self) -> None:
+        if not self.size.width:
+            return
+        state, width = self.wizard.state, self.size.width - 4
+        self.query_one("#targets", RowList).set_items(target_items(self._targets, state.target, width))
+        modes = self.query_one("#modes", RowList)
+        modes.set_items(mode_items(state))
+        self.query_one("#mode-said", LinesView).set_lines(mode_said(state, width))
+        self.query_one("#renaming").set_class(state.mode == "beside", "-on")
+        names = self.query_one("#renames", RowList)
+        names.set_items(rename_items(state.renames))
+        names.display = bool(state.renames)
+        self.query_one("#renaming .field").display = bool(state.renames)
+        self.query_one("#renames-said", LinesView).set_lines(wrapped(renames_said(state), width, "dim"))
+        self._show_name()
+
+    def leave(self) -> str:
+        self._take_name()
+        return super().leave()
+
+    def _answered(self, answer: tuple[Target, ...] | Problem) -> None:
+        if isinstance(answer, Problem):
+            self.wizard.complain(f"{answer.message} {answer.hint}".strip())
+            return
+        self._targets = answer
+        self.redraw()
+
+    @on(RowList.Picked, "#targets")
+    @on(RowList.Ticked, "#targets")
+    def _target(self, event: RowList.Picked | RowList.Ticked) -> None:
+        found = next((t for t in self._targets if t.name == event.key), None)
+        if found is None:
+            return
+        if found.refusal:
+            self.wizard.complain(f"Nothing can be restored into {found.name}: its profile {found.refusal}.")
+            return
+        self.wizard.change(target=None if found.same else found.name)
+        self.screen.set_focus(self.query_one("#modes"))
+
+    @on(RowList.Moved, "#modes")
+    @on(RowList.Ticked, "#modes")
+    def _mode(self, event: RowList.Moved | RowList.Ticked) -> None:
+        self.wizard.change(mode=event.key)
+
+    @on(RowList.Picked, "#modes")
+    def _mode_picked(self, event: RowList.Picked) -> None:
+        self.wizard.change(mode=event.key)
+        self.wizard.action_next()
+
+    @on(RowList.Moved, "#renames")
+    def _other_name(self) -> None:
+        self._show_name()
+
+    @on(RowList.Picked, "#renames")
+    def _edit(self) -> None:
+        self.screen.set_focus(self.query_one("#new-name"))
+
+    @on(Input.Submitted, "#new-name")
+    def _named(self) -> None:
+        self._take_name()
+        self.screen.set_focus(self.query_one("#renames"))
+
+    @on(Input.Blurred, "#new-name")
+    def _left(self) -> None:
+        self._take_name()
+
+    def _show_name(self) -> None:
+        """The new name of the row under the cursor, unless it is being typed."""
+        field = self.query_one("#new-name", Input)
+        if not field.has_focus:
+            source = self.query_one("#renames", RowList).key
+            field.value = next(
+                (t.partition("=")[2] for t in self.wizard.state.renames if t.partition("=")[0] == source), ""
+            )
+
+    def _take_name(self) -> None:
+        source = self.query_one("#renames", RowList).key
+        wanted = self.query_one("#new-name", Input).value.strip()
+        before = self.wizard.state.renames
+        renames = tuple(f"{source}={wanted}" if t.partition("=")[0] == source else t for t in before)
+        if self.wizard.state.mode == "beside" and renames != before:
+            self.wizard.change(renames=renames, renames_chosen=True)

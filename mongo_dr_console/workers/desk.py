@@ -1,0 +1,335 @@
+"""What a console can ask for and have done: every call may block, so it is made in a thread of its own.
+
+The doing half asks ``ConsoleAccess`` right before it acts, whoever calls it; ``jobs.create`` asks the profile
+once more. Nothing here knows of screens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from mongo_dr_console.config import Profile, load_config
+from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.finding import Finding
+from mongo_dr_console.model.jobview import JobView
+from mongo_dr_console.model.namespace import Namespace
+from mongo_dr_console.model.plan import Intent, Plan
+from mongo_dr_console.model.position import Bound, Limit, Position
+from mongo_dr_console.model.readings import Readings
+from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
+from mongo_dr_console.model.when import limit_before, limit_through, parse_when
+from mongo_dr_console.workers import jobs
+from mongo_dr_console.workers.access import ConsoleAccess, needed_for, require
+from mongo_dr_console.workers.jobs import JobFolder
+from mongo_dr_console.workers.jobwatch import JobWatch
+
+Compression = Literal["gzip", "zstd", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """One collection or view in a snapshot: what can be chosen as scope.
+
+    Args:
+        documents, bytes: As written to the data file; None where the dump does not say.
+    """
+
+    namespace: Namespace
+    kind: str
+    documents: int | None
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A deployment that can be restored into.
+
+    Args:
+        name: Its profile.
+        same: Whether it is the profile that the console watches.
+        refusal: Why it cannot be chosen; empty if it can.
+    """
+
+    name: str
+    environment: str
+    same: bool
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChoice:
+    """A store that a snapshot can be put into.
+
+    Args:
+        where: What it stands for, in words.
+        refusal: Why it cannot be used; empty if it can.
+    """
+
+    name: str
+    where: str
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A job that was started, and a warning to show with it (it cannot outlive the login); usually empty."""
+
+    folder: JobFolder
+    warning: str = ""
+
+
+class Desk:
+    """One profile's desk.
+
+    Args:
+        name, profile, config_file: What the console works on.
+        access: What this console may do now.
+    """
+
+    def __init__(self, name: str, profile: Profile, config_file: Path, access: ConsoleAccess) -> None:
+        self.name = name
+        self.profile = profile
+        self.config_file = config_file
+        self.access = access
+
+    # Looking
+
+    def preflight(self, readings: Readings) -> list[Finding]:
+        """Whether a restore could go well from here and now; what cannot be reached is a finding."""
+        from mongo_dr_console.workers.examine import examine
+        from mongo_dr_console.workers.preflight import preflight
+
+        found = preflight(self.profile, readings, datetime.now(UTC))
+        special = {f.code for f in found}
+        examined = examine(self.profile, self.config_file, readings)
+        # Who holds the lock is said once.
+        return [*found, *(f for f in examined if not (f.code == "lock" and "locked" in special))]
+
+    def limit(self, text: str, bound: Bound, events: Sequence[Event], latest: Position | None) -> Limit:
+        """What a text for a time means as a limit.
+
+        Args:
+            text: As ``--before`` and ``--through`` take it.
+            events: The known ones, for ``event:ID``.
+            latest: The newest position that can be had.
+
+        Raises:
+            WrongUse: It is none.
+        """
+        from mongo_dr_console.model.when import event_by_id
+
+        when = parse_when(
+            text,
+            now=datetime.now(UTC),
+            latest=latest,
+            events=lambda wanted: event_by_id(list(events), wanted),
+        )
+        return limit_before(when) if bound is Bound.BEFORE else limit_through(when)
+
+    def contents(self, snapshot: str, store: str) -> tuple[Content, ...]:
+        """What a snapshot holds, by name.
+
+        Raises:
+            Trouble: It cannot be read.
+        """
+        from mongo_dr_console.stores.open import choose_stores
+        from mongo_dr_console.stores.snapshot_reader import open_snapshot
+
+        reader = open_snapshot(choose_stores(self.profile, [store])[store], snapshot)
+        found = (Content(c.namespace, c.kind, c.documents, c.bytes) for c in reader.collections)
+        return tuple(sorted(found, key=lambda c: str(c.namespace)))
+
+    def targets(self) -> tuple[Target, ...]:
+        """The deployments of the config file, this one first."""
+        others = load_config(self.config_file).profiles
+        found = [Target(self.name, self.profile.environment, same=True)]
+        for name, profile in sorted(others.items()):
+            if name != self.name:
+                bound = profile.access
+                refusal = "" if bound == "restore" else f"allows {bound!r}; a restore into it needs 'restore'"
+                found.append(Target(name, profile.environment, same=False, refusal=refusal))
+        return tuple(found)
+
+    def stores(self) -> tuple[StoreChoice, ...]:
+        """The profile's stores, those that can be used first."""
+        from mongo_dr_console.stores.open import open_store
+
+        found = []
+        for name, config in self.profile.stores.items():
+            try:
+                found.append(StoreChoice(name, open_store(name, config).describe()))
+            except Refused as refused:
+                found.append(StoreChoice(name, config.type, refused.message))
+        return tuple(sorted(found, key=lambda store: bool(store.refusal)))
+
+    def plan(self, intent: Intent) -> Plan:
+        """Exactly what a restore would do; changes nothing.
+
+        Raises:
+            Trouble: It cannot be done; says why.
+        """
+        from mongo_dr_console.workers.plan_sources import open_deployments
+        from mongo_dr_console.workers.planning import make_plan
+
+        deployments = open_deployments(self.name, self.profile, self._other(intent.to_profile))
+        return make_plan(self.name, self.profile, intent, deployments)
+
+    def changes(self, plan: Plan) -> tuple[Plan, list[str]]:
+        """The plan made again, and what is different now, in words; nothing where it still holds."""
+        from mongo_dr_console.workers.run_restore import differences
+
+        fresh = self.plan(plan.intent)
+        if fresh.hash == plan.hash and fresh.confirm == plan.confirm:
+            return fresh, []
+        return fresh, differences(plan, fresh) or ["what will be done is not the same any more"]
+
+    def save_plan(self, plan: Plan) -> Path:
+        """Writes a plan beside this host's jobs, readable by its owner alone, for ``mdr restore run --plan``.
+
+        Raises:
+            Failed: The state folder cannot be written.
+        """
+        folder = jobs.jobs_folder(self.profile).parent / "plans"
+        path = folder / f"{plan.id}.json"
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            jobs.write_once(path, json.dumps(plan.to_json(), indent=2).encode())
+        except OSError as error:
+            raise Failed(
+                "plan-not-written",
+                f"The plan cannot be written to {path}: {error.strerror}.",
+                "Make room or correct the permissions; MDR_STATE_DIR names another folder.",
+            ) from None
+        return path
+
+    # Jobs
+
+    def jobs(self) -> list[JobView]:
+        """This profile's jobs on this host, newest first."""
+        return [v for v in jobs.list_jobs(jobs.jobs_folder(self.profile)) if v.profile == self.name]
+
+    def folder(self, job: str) -> JobFolder:
+        """Raises WrongUse where this host has no such job."""
+        return jobs.find_job(jobs.jobs_folder(self.profile), job)
+
+    def watch(self, job: str) -> JobWatch:
+        """Raises WrongUse where this host has no such job."""
+        return JobWatch(self.folder(job))
+
+    def settlements(self, job: str) -> tuple[JobView, ...]:
+        """The jobs that take back or settle this restore, oldest first, however they stand."""
+        folders = [JobFolder(path) for path in self.folder(job).path.parent.iterdir()]
+        found = []
+        for folder in folders:
+            with contextlib.suppress(Failed):
+                plan = jobs.read_plan(folder)
+                if plan.kind in ("undo", "accept") and plan.request.get("job") == job:
+                    found.append(jobs.load(folder))
+        return tuple(sorted(found, key=lambda view: view.created_at))
+
+    def writes_since(self, job: str) -> int | None:
+        """How many operations reached what a restore put in place; None where the oplog does not say it.
+
+        Raises:
+            Trouble: The restore or its deployment cannot be read.
+        """
+        from mongo_dr_console.mongo.client import connect
+        from mongo_dr_console.workers.placed import placed_restore
+        from mongo_dr_console.workers.run_undo import writes_since
+
+        restore = placed_restore(jobs.jobs_folder(self.profile), job)
+        other = self._other(restore.profile)
+        client = connect((other[1] if other else self.profile).connection_uri(), seconds=2, any_member=True)
+        try:
+            return writes_since(client, restore)
+        finally:
+            client.close()
+
+    # Doing
+
+    def restore(self, plan: Plan, typed: str) -> Started:
+        """Starts the restore.
+
+        Args:
+            plan: As it was shown.
+            typed: What was typed to confirm it; anything where the plan destroys nothing.
+
+        Raises:
+            Refused: Not armed, no access, or something else was typed.
+        """
+        self.access.require("restore")
+        if plan.destroys and typed != plan.confirm:
+            raise _not_confirmed(plan.confirm)
+        target = self._other(plan.intent.to_profile)
+        if target is not None:
+            require(target[0], target[1], "restore")
+        return self._start("restore", {"plan": plan.to_json()})
+
+    def undo(self, job: str, typed: str) -> Started:
+        """Takes a swap back. ``typed`` is the restore job's id."""
+        return self._settle("undo", job, typed)
+
+    def accept(self, job: str, typed: str) -> Started:
+        """Drops what a swap has set aside. ``typed`` is the restore job's id."""
+        return self._settle("accept", job, typed)
+
+    def backup(self, stores: Sequence[str], compression: Compression) -> Started:
+        """Takes a snapshot into these stores; none: all of the profile's."""
+        self.access.require("operate")
+        from mongo_dr_console.stores.open import choose_stores
+
+        choose_stores(self.profile, list(stores) or None)
+        request = {"stores": list(stores) or None, "compression": compression, "databases": None}
+        return self._start("backup", request)
+
+    def verify(self, snapshot: str, store: str | None, level: int) -> Started:
+        """Reads a snapshot back. ``level``: 1 the files are there, 2 unchanged, 3 readable throughout."""
+        self.access.require("operate")
+        return self._start("verify", {"snapshot": snapshot, "store": store, "level": level})
+
+    def stop(self, job: str, typed: str) -> JobView:
+        """Asks a job to end at its next safe point; ``stop`` must have been typed."""
+        folder = self.folder(job)
+        self.access.require(needed_for(jobs.read_plan(folder).kind))
+        if typed != "stop":
+            raise _not_confirmed("stop")
+        return jobs.request_stop(folder)
+
+    def resume(self, job: str) -> Started:
+        """Goes on with a job that failed, was stopped, or whose process died."""
+        folder = self.folder(job)
+        self.access.require(needed_for(jobs.read_plan(folder).kind))
+        return Started(folder, jobs.resume(folder))
+
+    def _settle(self, kind: Literal["undo", "accept"], job: str, typed: str) -> Started:
+        from mongo_dr_console.workers.placed import placed_restore
+
+        self.access.require("restore")
+        restore = placed_restore(jobs.jobs_folder(self.profile), job).job
+        if typed != restore:
+            raise _not_confirmed(restore)
+        return self._start(kind, {"job": restore})
+
+    def _start(self, kind: str, request: dict[str, Any]) -> Started:
+        folder = jobs.create(self.name, self.profile, self.config_file, kind, request)
+        return Started(folder, jobs.launch(folder))
+
+    def _other(self, name: str | None) -> tuple[str, Profile] | None:
+        if name is None or name == self.name:
+            return None
+        profiles = load_config(self.config_file).profiles
+        if name not in profiles:
+            raise WrongUse(
+                "profile-unknown", f"There is no profile {name!r}.", f"Known: {', '.join(profiles)}"
+            )
+        return name, profiles[name]
+
+
+def _not_confirmed(wanted: str) -> Refused:
+    return Refused("not-confirmed", f"What was typed is not {wanted!r}. Nothing was changed.")

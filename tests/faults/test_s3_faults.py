@@ -1,0 +1,333 @@
+"""A snapshot on its way into a real MinIO, and everything that can go wrong: it is complete and verified, or
+it is not offered, and the next run clears up."""
+
+from __future__ import annotations
+
+import random
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import dumping
+import pytest
+from support import snapshots
+from support.minio import SMALL_PART, STEADY, Minio, killed_copier
+from support.minio import launch as launch_minio
+from support.s3proxy import (
+    Answer,
+    CutAnswer,
+    CutRequest,
+    Fault,
+    LoseAnswer,
+    Proxy,
+    Request,
+    Silence,
+    proxy,
+)
+
+from mongo_dr_console.config import S3StoreConfig
+from mongo_dr_console.model.trouble import Failed, Refused, Trouble, Unreachable
+from mongo_dr_console.stores import s3_upload
+from mongo_dr_console.stores.catalogue import list_snapshots
+from mongo_dr_console.stores.copying import copy_snapshot
+from mongo_dr_console.stores.local import LocalStore
+from mongo_dr_console.stores.patience import Patience
+from mongo_dr_console.stores.s3 import S3Store
+from mongo_dr_console.stores.s3_snapshot import remove_dead
+from mongo_dr_console.stores.store import Store
+from mongo_dr_console.stores.verification import verify
+
+pytestmark = pytest.mark.slow
+
+NAME = snapshots.NAME
+IMPATIENT = Patience(connect_seconds=1, read_seconds=0.5, total_seconds=0.4)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
+    """A local store with one snapshot, whose data has two parts."""
+    store = LocalStore("local", tmp_path_factory.mktemp("source"))
+    snapshots.write_snapshot(store, snapshots.rows(SMALL_PART + 300_000), compression="none")
+    return store
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As small as S3 takes them."""
+    monkeypatch.setattr(s3_upload, "PART_BYTES", SMALL_PART)
+
+
+@pytest.fixture
+def way(minio: Minio) -> Iterator[Proxy]:
+    with proxy(minio.server.endpoint) as running:
+        yield running
+
+
+@pytest.fixture
+def config(minio: Minio, way: Proxy) -> S3StoreConfig:
+    """By way of the proxy."""
+    return minio.config(endpoint=way.endpoint)
+
+
+def behind(minio: Minio, config: S3StoreConfig) -> S3Store:
+    """The same place, asked directly."""
+    return S3Store("s3", config.model_copy(update={"endpoint": minio.server.endpoint}), STEADY)
+
+
+def copy(source: Store, target: Store) -> None:
+    copy_snapshot(source, NAME, target, dumping.Recorder(), dumping.Free())
+
+
+def is_whole(store: S3Store) -> bool:
+    """Whether the snapshot is offered; then it must be verified throughout."""
+    entries = list_snapshots(store)
+    if not entries:
+        assert store.folders() == () and list(store.list()) == []
+        return False
+    (entry,) = entries
+    assert entry.problem is None
+    result = verify(store, entry.name, 3, dumping.Recorder(), dumping.Free())
+    assert result.good, result.problems
+    return True
+
+
+def is_clean(minio: Minio, store: S3Store) -> bool:
+    """Nothing is left but the snapshot and the ledger."""
+    left = [k for k in minio.keys(store) if not k.startswith((f"{NAME}/", "ledger/"))]
+    return left == [] and minio.uploads(store) == 0
+
+
+def clear_and_copy(minio: Minio, source: Store, store: S3Store) -> None:
+    """What the next run does; afterwards there is this snapshot and nothing else."""
+    copy(source, store)
+    assert is_whole(store) and is_clean(minio, store)
+    wanted = {o.path for o in source.list(f"{NAME}/")}
+    assert {k for k in minio.keys(store) if k.startswith(NAME)} == wanted
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_passes_is_passed(
+    minio: Minio, way: Proxy, config: S3StoreConfig, source: LocalStore, seed: int
+) -> None:
+    chosen = random.Random(seed)
+    given: list[Fault] = []
+
+    def rule(request: Request) -> Fault | None:
+        if chosen.random() > 0.3:
+            return None
+        kinds = (
+            Answer(503, "SlowDown"),
+            Answer(500, "InternalError"),
+            CutRequest(),
+            LoseAnswer(),
+            Answer(400, "BadDigest"),
+            CutAnswer(chosen.randrange(200)),
+        )
+        given.append(chosen.choice(kinds))
+        return given[-1]
+
+    way.rule = rule
+    copy(source, S3Store("s3", config, STEADY))
+    verify(S3Store("s3", config, STEADY), NAME, 2, dumping.Recorder(), dumping.Free())
+    assert given
+    assert is_whole(behind(minio, config)) and is_clean(minio, behind(minio, config))
+
+
+LASTING: dict[str, tuple[Fault, str, type[Trouble]]] = {
+    "403 after half": (Answer(403, "AccessDenied"), "store-forbidden", Refused),
+    "expired": (Answer(400, "ExpiredToken"), "store-credentials", Refused),
+    "clock": (Answer(403, "RequestTimeTooSkewed"), "store-clock", Refused),
+    "bucket gone": (Answer(404, "NoSuchBucket"), "store-missing", Unreachable),
+    "503": (Answer(503, "SlowDown"), "store-unreachable", Unreachable),
+    "full": (Answer(507, "XMinioStorageFull"), "store-full", Failed),
+    "no key": (Answer(400, "KMS.NotFoundException"), "store-encryption", Failed),
+    "cut": (CutRequest(), "store-unreachable", Unreachable),
+    "silent": (Silence(), "store-unreachable", Unreachable),
+}
+
+
+@pytest.mark.parametrize("case", LASTING)
+def test_what_does_not_pass_is_told_and_leaves_nothing_offered(
+    minio: Minio, way: Proxy, config: S3StoreConfig, source: LocalStore, case: str
+) -> None:
+    fault, code, kind = LASTING[case]
+    begun = False
+
+    def rule(request: Request) -> Fault | None:
+        nonlocal begun
+        begun = begun or request.is_part
+        return fault if begun else None
+
+    way.rule = rule
+    with pytest.raises(kind) as caught:
+        copy(source, S3Store("s3", config, IMPATIENT))
+    assert caught.value.code == code
+    store = behind(minio, config)
+    assert not is_whole(store)
+    assert minio.keys(store), "there was something to clear up"
+    clear_and_copy(minio, source, store)
+
+
+def test_wherever_a_writer_dies_it_is_whole_or_not_offered(
+    minio: Minio, way: Proxy, config: S3StoreConfig, source: LocalStore
+) -> None:
+    """From one request on nothing of it arrives any more: as if it had been killed there."""
+    copy(source, S3Store("s3", config, IMPATIENT))
+    requests = len(way.seen)
+    outcomes = []
+    for last in range(2, requests + 1):
+        place = config.model_copy(update={"prefix": f"{config.prefix}-{last}"})
+        first = len(way.seen)
+        way.rule = lambda r, stop=first + last: Answer(403, "AccessDenied") if r.number >= stop else None
+        with suppress(Trouble):
+            copy(source, S3Store("s3", place, IMPATIENT))
+        store = behind(minio, place)
+        outcomes.append(is_whole(store))
+        if not outcomes[-1] and last % 3:
+            assert remove_dead(store) in ([], [NAME]) and minio.keys(store) == []
+        elif not outcomes[-1]:
+            clear_and_copy(minio, source, store)
+        assert minio.uploads(store) == 0
+    assert outcomes == sorted(outcomes), "once it is whole, it stays"
+    assert not outcomes[0] and outcomes[-1]
+    assert requests > 15
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_killed_process_leaves_what_the_next_one_removes(
+    minio: Minio, way: Proxy, config: S3StoreConfig, source: LocalStore, seed: int
+) -> None:
+    at = random.Random(seed).randrange(3, 18)
+    process = killed_copier(config, source.root, NAME)
+
+    def kill(request: Request) -> None:
+        if request.number == at:
+            process.send_signal(signal.SIGKILL)
+
+    way.on_request = kill
+    out, _ = process.communicate()
+    assert process.returncode == -signal.SIGKILL and "done" not in out
+    store = behind(minio, config)
+    if not is_whole(store):
+        clear_and_copy(minio, source, store)
+
+
+def test_the_service_is_killed_in_the_middle(source: LocalStore, tmp_path: Path) -> None:
+    own = launch_minio(tmp_path / "minio")
+    chosen = random.Random(3)
+    try:
+        # The tenth request and the next are in the middle of the large file.
+        for comes_back, at in ((True, chosen.randrange(3, 16)), (False, 10), (True, 11), (False, 11)):
+            with proxy(own.server.endpoint) as way:
+                config = own.config(endpoint=way.endpoint)
+
+                def kill(request: Request, at: int = at, comes_back: bool = comes_back) -> None:
+                    if request.number == at:
+                        own.server.kill()
+                        if comes_back:
+                            own.server.start()
+
+                way.on_request = kill
+                try:
+                    copy(source, S3Store("s3", config, STEADY if comes_back else IMPATIENT))
+                except Unreachable:
+                    assert not comes_back
+                if not own.server.alive:
+                    own.server.start()
+            store = behind(own, config)
+            if not is_whole(store):
+                assert not comes_back
+                clear_and_copy(own, source, store)
+            parts = own.server.folder / "data" / ".minio.sys" / "multipart"
+            assert list(parts.glob("*/*")) == [], "a service that was restarted lists no uploads"
+    finally:
+        own.server.kill()
+
+
+@pytest.mark.parametrize("size", [5, SMALL_PART + 1])
+def test_an_answer_that_was_lost_is_not_taken_for_another_writer(
+    minio: Minio, way: Proxy, config: S3StoreConfig, size: int
+) -> None:
+    store = S3Store("s3", config, STEADY)
+    lost: list[Request] = []
+
+    def rule(request: Request) -> Fault | None:
+        ends = request.method == "POST" and "uploadId=" in request.path
+        if (ends or (request.method == "PUT" and not request.is_part)) and not lost:
+            lost.append(request)
+            return LoseAnswer()
+        return None
+
+    way.rule = rule
+    assert store.write_if_absent("x", [b"1" * size])
+    assert lost and store.size("x") == size
+    assert not store.write_if_absent("x", [b"2" * size])
+
+
+def test_a_read_goes_on_where_it_broke_off(minio: Minio, way: Proxy, config: S3StoreConfig) -> None:
+    data = random.Random(1).randbytes(3_000_000)
+    store = S3Store("s3", config, STEADY)
+    store.write("x", [data])
+    cuts = iter((0, 1_500_000, 70_000, None, None))
+
+    def rule(request: Request) -> Fault | None:
+        after = next(cuts) if request.method == "GET" else None
+        return None if after is None else CutAnswer(after)
+
+    way.rule = rule
+    assert b"".join(store.read("x", 10, 2_900_000)) == data[10:2_900_010]
+
+
+def test_a_read_does_not_mix_two_objects(minio: Minio, way: Proxy, config: S3StoreConfig) -> None:
+    store, first = S3Store("s3", config, STEADY), True
+    store.write("x", [b"1" * 3_000_000])
+
+    def rule(request: Request) -> Fault | None:
+        nonlocal first
+        if request.method != "GET" or not first:
+            return None
+        first = False
+        return CutAnswer(1_500_000)
+
+    way.rule = rule
+    with pytest.raises(Failed) as caught:
+        for _ in store.read("x"):
+            behind(minio, config).write("x", [b"2" * 3_000_000])
+    assert caught.value.code == "object-changed"
+
+
+def test_nobody_listens(minio: Minio) -> None:
+    from mongo_dr_console.mongo.launch import free_ports
+
+    (port,) = free_ports(1)
+    store = minio.store(IMPATIENT, endpoint=f"http://127.0.0.1:{port}")
+    for ask in (lambda: list(store.list()), lambda: store.write("x", [b""]), lambda: list(store.read("x"))):
+        with pytest.raises(Unreachable) as caught:
+            ask()
+        assert caught.value.code == "store-unreachable"
+
+
+def test_who_is_not_let_in_is_told_so(minio: Minio) -> None:
+    minio.add_credentials("wrong-secret", minio.server.user, "x" * 32)
+    minio.add_credentials("nobody", "AKIAEXAMPLE", "x" * 32)
+    for profile in ("wrong-secret", "nobody", "no-such-profile"):
+        with pytest.raises(Refused) as caught:
+            list(minio.store(aws_profile=profile).list())
+        assert caught.value.code == "store-credentials"
+        assert "x" * 32 not in str(caught.value) and minio.server.password not in str(caught.value)
+    with pytest.raises(Unreachable) as missing:
+        list(minio.store(bucket="no-such-bucket").list())
+    assert missing.value.code == "store-missing"
+
+
+def test_one_who_may_only_read_reads(minio: Minio) -> None:
+    """Credentials of the service's own, for reading alone."""
+    store = minio.store()
+    store.write("a/x", [b"1"])
+    minio.add_reader("reader")
+    reading = S3Store("s3", store.config.model_copy(update={"aws_profile": "reader"}), STEADY)
+    assert [o.path for o in reading.list()] == ["a/x"] and b"".join(reading.read("a/x")) == b"1"
+    with pytest.raises(Refused) as caught:
+        reading.write("a/y", [b"2"])
+    assert caught.value.code == "store-forbidden"

@@ -1,0 +1,164 @@
+"""A console to test: a desk that only remembers, a feed that is told what to say, a clock that stands.
+
+app = console()                                   all is well, access restore, unarmed
+app = console(readings(...), access="watch")
+async with app.run_test(size=WIDE) as pilot: ...
+then: screen_text(app), app.desk.done, app.feed.push(...)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from mongo_dr_console.config import Access, Profile
+from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.finding import Finding, fine
+from mongo_dr_console.model.namespace import Namespace
+from mongo_dr_console.model.plan import Intent, Plan
+from mongo_dr_console.model.position import Bound, Limit, Position
+from mongo_dr_console.model.readings import Readings
+from mongo_dr_console.model.trouble import Trouble
+from mongo_dr_console.ui.app import ConsoleApp, Options
+from mongo_dr_console.workers.access import ConsoleAccess
+from mongo_dr_console.workers.desk import Content, Desk, Started, Target
+from mongo_dr_console.workers.jobs import JobFolder
+from mongo_dr_console.workers.pollers import Listener
+from support.readingkit import LIMITS, NOW, readings
+
+WIDE, SMALL = (120, 36), (80, 24)
+SIZES = (WIDE, SMALL)
+
+
+class FakeFeed:
+    """Readings as a test says them."""
+
+    def __init__(self, first: Readings) -> None:
+        self.readings = first
+        self.paused = False
+        self.refreshed: list[str | None] = []
+        self._listeners: list[Listener] = []
+
+    def subscribe(self, listener: Listener) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def push(self, new: Readings, name: str = "set") -> None:
+        self.readings = new
+        for listener in self._listeners:
+            listener(name, new)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    def refresh(self, name: str | None = None) -> None:
+        self.refreshed.append(name)
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+
+class FakeDesk(Desk):
+    """Answers from its attributes; ``done`` has what was started, after the real check of access.
+
+    Set ``failing[method] = Trouble(...)`` to let a call fail.
+    """
+
+    def __init__(self, profile: Profile, started_with: Access) -> None:
+        super().__init__(
+            "test", profile, Path("/nowhere/config.toml"), ConsoleAccess("test", profile, started_with)
+        )
+        self.done: list[tuple[Any, ...]] = []
+        self.asked: list[tuple[Any, ...]] = []
+        self.failing: dict[str, Trouble] = {}
+        self.findings: list[Finding] = [fine("identity", "connection", "This is test/rs0.")]
+        self.content: tuple[Content, ...] = (
+            Content(Namespace("shop", "customers"), "collection", 2_000, 400_000),
+            Content(Namespace("shop", "orders"), "collection", 40_000, 9_000_000),
+            Content(Namespace("crm", "people"), "collection", 500, 90_000),
+        )
+        self.others: tuple[Target, ...] = ()
+        self.the_plan: Plan | None = None
+        self.differences: list[str] = []
+        self.job_folder = JobFolder(Path("/nowhere/jobs/0badcafe"))
+        """Of the job that is started next."""
+        self.writes: int | None = 0
+
+    def preflight(self, readings: Readings) -> list[Finding]:
+        self._asked("preflight")
+        return list(self.findings)
+
+    def limit(self, text: str, bound: Bound, events: Sequence[Event], latest: Position | None) -> Limit:
+        return super().limit(text, bound, events, latest)
+
+    def contents(self, snapshot: str, store: str) -> tuple[Content, ...]:
+        self._asked("contents", snapshot, store)
+        return self.content
+
+    def targets(self) -> tuple[Target, ...]:
+        return (Target(self.name, self.profile.environment, same=True), *self.others)
+
+    def plan(self, intent: Intent) -> Plan:
+        self._asked("plan", intent)
+        assert self.the_plan is not None, "set desk.the_plan"
+        return self.the_plan
+
+    def changes(self, plan: Plan) -> tuple[Plan, list[str]]:
+        self._asked("changes", plan.id)
+        return (plan if self.the_plan is None else self.the_plan), self.differences
+
+    def writes_since(self, job: str) -> int | None:
+        self._asked("writes_since", job)
+        return self.writes
+
+    def _start(self, kind: str, request: dict[str, Any]) -> Started:
+        self.done.append((kind, request))
+        return Started(self.job_folder)
+
+    def _asked(self, name: str, *arguments: Any) -> None:
+        self.asked.append((name, *arguments))
+        if name in self.failing:
+            raise self.failing[name]
+
+
+def console(
+    first: Readings | None = None,
+    *,
+    access: Access = "restore",
+    started_with: Access | None = None,
+    environment: str = "test",
+    options: Options | None = None,
+    **profile: Any,
+) -> ConsoleApp:
+    """The console on a fake desk and feed; what it sees stands still at ``NOW``."""
+    made = Profile.model_validate(
+        {"uri": "mongodb://h/", "access": access, "environment": environment, **profile}
+    )
+    feed = FakeFeed(first or readings())
+    return ConsoleApp(FakeDesk(made, started_with or access), feed, options, clock=lambda: NOW, limits=LIMITS)
+
+
+def screen_text(app: ConsoleApp) -> str:
+    """What stands on the screen now, row by row, without looks."""
+    width, height = app.size
+    rows = app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip()[:width] for strip in rows[:height])
+
+
+async def at_rest(pilot: Pilot[Any]) -> None:
+    """Until the screen, looks and all, stands still: what a key leads to takes several turns of the loop."""
+    last: list[Any] = []
+    same = 0
+    for _ in range(100):
+        if same == 5:
+            return
+        await pilot.pause(0.02)
+        now = pilot.app.screen._compositor.render_strips()
+        same, last = (same + 1 if now == last else 0), now

@@ -1,0 +1,109 @@
+"""An on-call engineer in tests: sits at a terminal and works the console by keys alone."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Mapping
+
+from support.terminal import Size, Terminal
+
+MOMENT = 0.3
+"""Where the focus is is a look alone, which a screen of text does not have: nothing tells of its move."""
+
+MDR = [sys.executable, "-m", "mongo_dr_console"]
+
+
+class Engineer:
+    """Opens the practice deployment's console on a terminal of its own.
+
+    Args:
+        words: What is called; by default the console that may restore.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str], size: Size, words: tuple[str, ...] | None = None
+    ) -> None:
+        called = words or ("--profile", "practice", "console", "--allow-restore", "--no-mouse")
+        self.terminal = Terminal([*MDR, *called], env=environment, size=size)
+
+    def sees(self, *wanted: str, seconds: float = 60) -> str:
+        """Waits until all of these stand on the screen together; the screen."""
+        return self.terminal.wait_for(lambda shown: all(w in shown for w in wanted), seconds, repr(wanted))
+
+    def dashboard(self) -> None:
+        """Waits until the sources have answered."""
+        self.sees("1 Replica set", "RPO now", "PRIMARY")
+
+    def types_command(self, text: str) -> None:
+        """Into the palette."""
+        self.terminal.press(":")
+        self.sees("a command, or a few letters of it")
+        self.terminal.write(text)
+        self.sees(f": {text}")
+        self.terminal.press("enter")
+
+    def arms(self) -> None:
+        self.terminal.press("A")
+        self.sees("Arm this console?", "Cancel")
+        self.terminal.press("tab")
+        time.sleep(MOMENT)
+        self.terminal.press("enter")
+        self.sees("ARMED")
+
+    def confirms(self, wanted: str) -> None:
+        """Types what is wanted; Enter goes on to the button, and Enter there does it."""
+        asked = f"Type {wanted}"
+        self.sees(asked)
+        self.terminal.write(wanted)
+        self.terminal.wait_for(lambda shown: shown.count(wanted) > 1, what=f"{wanted!r} typed")
+        self.terminal.press("enter")
+        time.sleep(MOMENT)
+        self.terminal.press("enter")
+        self.terminal.wait_gone(asked)
+
+    def opens_the_drop(self) -> None:
+        """From the dashboard's events to the wizard."""
+        self.terminal.press("5")
+        self.sees("▶ 5 Events", "drop shop.orders")
+        self.terminal.press("enter")
+
+    def walks_to_the_plan(self) -> None:
+        """Through the wizard, taking what is proposed."""
+        for shown in (
+            "findings",
+            "undo an event",
+            "1 ticked",
+            "Into which deployment",
+            "nothing has been changed",
+        ):
+            self.sees(shown)
+            if shown != "nothing has been changed":
+                self.terminal.press("enter")
+
+    def job_on_screen(self, kind: str) -> str:
+        """The job whose screen this is."""
+        shown = self.terminal.wait_for(re.compile(rf"{kind} job [0-9a-f]{{8}}"))
+        found = re.search(rf"{kind} job ([0-9a-f]{{8}})", shown)
+        assert found is not None
+        return found[1]
+
+    def attaches(self, job: str) -> None:
+        """By the list of jobs, wherever the cursor stands."""
+        self.terminal.press("J")
+        listed = re.compile(rf"── Jobs: .*^[▶ ] . {job}", re.MULTILINE | re.DOTALL)
+        self.terminal.wait_for(listed)
+        while (way := _way_to(self.terminal.text, job)) != 0:
+            before = self.terminal.text
+            self.terminal.press("down" if way > 0 else "up")
+            self.terminal.wait_for(lambda shown, before=before: shown != before, what="the cursor to move")
+        self.terminal.press("enter")
+        self.terminal.wait_for(re.compile(rf"\w+ job {job}"))
+
+
+def _way_to(shown: str, job: str) -> int:
+    """How many rows lie between the list's cursor and a job; the newest are on top, and new ones come."""
+    rows = shown.split("\n")
+    cursor = next(n for n, row in enumerate(rows) if row.startswith("▶"))
+    return next(n for n, row in enumerate(rows) if re.match(rf"[▶ ] . {job}", row)) - cursor

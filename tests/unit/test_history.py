@@ -1,0 +1,105 @@
+"""One history from several stores: whatever each of them lacks, all entries once and in order, or a gap."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from test_segments import HERE, history, put, sink_in
+
+from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.link import Link
+from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.trouble import Failed, WrongUse
+from mongo_dr_console.stores.local import LocalStore
+from mongo_dr_console.stream.coverage import Gathered, stored
+from mongo_dr_console.stream.history import History, history_of
+from mongo_dr_console.stream.keep import Keep
+from mongo_dr_console.stream.segment_archive import SegmentArchive
+
+ENTRIES = history(240)
+
+
+def link(index: int) -> Link:
+    return Link.of(ENTRIES[index])
+
+
+def written(root: Path, max_bytes: int, begin: int = 0) -> list[Path]:
+    sink = sink_in(root, max_bytes=max_bytes)
+    put(sink, ENTRIES[begin:])
+    sink.close()
+    return sorted(root.rglob("*.zst"), key=lambda p: Position.parse(p.name.split("_")[0].replace("-", ":")))
+
+
+def whole(*roots: Path, branch: str | None = None) -> History:
+    keeps: dict[str, Keep] = {}
+    for root in roots:
+        archive = SegmentArchive(LocalStore(root.name, root))
+        keeps[archive.name] = archive
+    found = stored([], keeps)
+    return history_of(Gathered((), found.stretches, found.damage, None, None), keeps, None, HERE, branch)
+
+
+def read(found: History, begin: int, end: int) -> list[bytes]:
+    start = link(begin)
+    batches = found.go_on(start.position, start.hash, link(end).position)
+    return [raw for batch in batches for raw in rawbson.split(batch)]
+
+
+def test_one_goes_on_where_the_other_lacks_something(tmp_path: Path) -> None:
+    near, far = tmp_path / "near", tmp_path / "far"
+    mine, theirs = written(near, 20_000), written(far, 33_000)
+    for path in (*mine[2:4], theirs[0], theirs[-1]):
+        path.unlink()
+    found = whole(near, far)
+    assert read(found, 3, 239) == ENTRIES[4:]
+    assert [b"".join(found.read(w.start, w.end)) for w in found.windows()] == [b"".join(ENTRIES[1:])]
+    # Damage that only reading finds.
+    data = bytearray(mine[5].read_bytes())
+    data[-60] ^= 1
+    mine[5].write_bytes(data)
+    assert read(whole(near, far), 3, 239) == ENTRIES[4:]
+    theirs[1].unlink()
+    theirs[2].unlink()
+    with pytest.raises(Failed) as caught:
+        read(whole(near, far), 3, 239)
+    assert caught.value.code == "gap"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_lost_at_random_it_is_all_or_a_gap(tmp_path: Path, seed: int) -> None:
+    luck = random.Random(seed)
+    roots = [tmp_path / "near", tmp_path / "far"]
+    kept: list[set[int]] = []
+    for root in roots:
+        paths = written(root, luck.randrange(9_000, 40_000), luck.randrange(0, 60))
+        held: set[int] = set()
+        positions = {link(n).position: n for n in range(240)}
+        for path in paths:
+            begin, end = (Position.parse(p.replace("-", ":")) for p in path.name.split(".")[0].split("_"))
+            if luck.random() < 0.25:
+                path.unlink()
+            else:
+                held |= set(range(positions[begin] + 1, positions[end] + 1))
+        kept.append(held)
+    found, there = whole(*roots), kept[0] | kept[1]
+    begin = luck.choice(sorted(n - 1 for n in there))
+    end = luck.randrange(begin + 1, 240)
+    if set(range(begin + 1, end + 1)) <= there:
+        assert read(found, begin, end) == ENTRIES[begin + 1 : end + 1]
+        assert found.reaches(link(begin).position, link(end).position) >= link(end).position
+    else:
+        with pytest.raises(Failed) as caught:
+            read(found, begin, end)
+        assert caught.value.code == "gap"
+
+
+def test_another_entry_at_the_joint_is_no_joint(tmp_path: Path) -> None:
+    written(tmp_path / "near", 20_000)
+    found = whole(tmp_path / "near")
+    with pytest.raises(Failed) as caught:
+        next(found.go_on(link(5).position, "0" * 64, link(9).position))
+    assert caught.value.code == "gap" and "another entry" in caught.value.message
+    with pytest.raises(WrongUse):
+        whole(tmp_path / "near", branch="none")
