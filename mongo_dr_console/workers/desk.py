@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mongo_dr_console.config import Profile, load_config
+from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.finding import Finding
 from mongo_dr_console.model.jobview import JobView
@@ -251,6 +252,16 @@ class Desk:
         finally:
             client.close()
 
+    def drills(self) -> tuple[list[DrillRecord], list[str]]:
+        """The drills that the stores know of, newest first, and which stores could not be asked.
+
+        Raises:
+            WrongUse: The profile has no stores.
+        """
+        from mongo_dr_console.workers.drill_history import read_history
+
+        return read_history(self.profile)
+
     # Doing
 
     def restore(self, plan: Plan, typed: str) -> Started:
@@ -292,6 +303,11 @@ class Desk:
         """Reads a snapshot back. ``level``: 1 the files are there, 2 unchanged, 3 readable throughout."""
         self.access.require("operate")
         return self._start("verify", {"snapshot": snapshot, "store": store, "level": level})
+
+    def drill(self, *, full: bool) -> Started:
+        """Rehearses a recovery; ``full``: of the newest snapshot and the stream, into a mongod of its own."""
+        self.access.require("restore")
+        return self._start("drill", {"store": None, "full": full})
 
     def stop(self, job: str, typed: str) -> JobView:
         """Asks a job to end at its next safe point; ``stop`` must have been typed."""
