@@ -28,6 +28,11 @@ WRITING = ".writing"
 objects is listed. S3 renames nothing, so that a snapshot's objects lie under their own names from the
 start."""
 
+SPREAD = "oplog"
+"""A folder with so many objects that the days in it are listed side by side."""
+_DAYS_BELOW = 2
+"""Slashes in the name of a folder that has days in it."""
+
 _SIGNS = (f"{WRITING}/", "claims/")
 _CHUNK = 1024 * 1024
 _PAUSE_SECONDS = 0.2
@@ -43,6 +48,9 @@ class S3Store:
         patience: How long it is waited for; None for what this process does.
     """
 
+    dear_heads = True
+    """Size and time of thousands of objects take seconds."""
+
     def __init__(self, name: str, config: S3StoreConfig, patience: Patience | None = None) -> None:
         self.name = name
         self.config = config
@@ -55,6 +63,9 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         top, inside, _ = prefix.partition("/")
+        if top == SPREAD and prefix.endswith("/"):
+            yield from (o for o in self._spread(prefix) if not _is_hidden(o.path))
+            return
         unfinished = self.unfinished() if is_snapshot_name(top) or not inside else {}
         for folder, group in itertools.groupby(self.objects(prefix), lambda o: o.path.partition("/")[0]):
             visible = (o for o in group if not _is_hidden(o.path))
@@ -193,6 +204,33 @@ class S3Store:
             if failed.code != "not-in-store":
                 raise
             return None
+
+    def _spread(self, prefix: str) -> Iterator[StoredObject]:
+        """As ``objects``: a set's days side by side."""
+        if prefix.count("/") > _DAYS_BELOW:
+            yield from self.objects(prefix)
+            return
+        level = self._level(prefix)
+        if prefix.count("/") < _DAYS_BELOW:
+            for stored, folder in level:
+                yield from self._spread(folder) if stored is None else (stored,)
+            return
+        with ThreadPoolExecutor(_LOOKERS) as pool:
+            days = pool.map(lambda day: deque(self.objects(day)), [f for o, f in level if o is None])
+            for stored, _ in level:
+                yield from next(days) if stored is None else (stored,)
+
+    def _level(self, prefix: str) -> Sequence[tuple[StoredObject | None, str]]:
+        """Objects and folders directly below a prefix with a slash at its end, in the order of their
+        names."""
+        found = deque[tuple[StoredObject | None, str]]()
+        for page in self._pages("list_objects_v2", self.root + prefix, Delimiter="/"):
+            for one in page.get("Contents", ()):
+                path = one["Key"].removeprefix(self.root)
+                found.append((_object(path, one), path))
+            for common in page.get("CommonPrefixes", ()):
+                found.append((None, common["Prefix"].removeprefix(self.root)))
+        return sorted(found, key=lambda each: each[1])
 
     # For the writer of snapshots
 
