@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from mongo_dr_console.stores import patience as patiences
 from mongo_dr_console.stores import s3_errors
 from mongo_dr_console.stores.patience import Patience
 from mongo_dr_console.stores.s3_client import Bucket
-from mongo_dr_console.stores.s3_upload import Lanes, Upload, UploadNote
+from mongo_dr_console.stores.s3_upload import Begun, Lanes, Upload, UploadNote
 from mongo_dr_console.stores.store import StoredObject
 
 WRITING = ".writing"
@@ -261,9 +261,44 @@ class S3Store:
         found = self._head(path, self._key(path)).get("ServerSideEncryption")
         return None if found is None else str(found)
 
-    def upload(self, path: str, *, if_absent: bool = False, note: UploadNote | None = None) -> Upload:
-        """Begins an object that is written piece by piece."""
-        return Upload(self.bucket, self.lanes, self._key(path), if_absent=if_absent, note=note)
+    def upload(
+        self,
+        path: str,
+        *,
+        if_absent: bool = False,
+        note: UploadNote | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> Upload:
+        """Begins an object that is written piece by piece.
+
+        Args:
+            facts: What ``facts_of`` will say of it; names in lower case.
+        """
+        return Upload(self.bucket, self.lanes, self._key(path), if_absent=if_absent, note=note, facts=facts)
+
+    def facts_of(self, path: str) -> dict[str, str]:
+        """What its writer put on record beside an object."""
+        return dict(self._head(path, self._key(path)).get("Metadata", {}))
+
+    def begun(self, key: str, upload: str, token: str) -> Begun | None:
+        """A multipart upload with what arrived of it; None where there is none any more."""
+        parts: dict[int, tuple[int, str, str]] = {}
+        more: dict[str, Any] = {}
+        while True:
+            try:
+                page = self.bucket.call(
+                    "list_parts", Key=key, UploadId=upload, allow=s3_errors.is_no_such_upload, **more
+                )
+            except Exception as error:
+                if not s3_errors.is_ours(error):
+                    raise
+                return None
+            for part in page.get("Parts", ()):
+                known = part["Size"], str(part.get("ChecksumSHA256", "")), str(part["ETag"])
+                parts[part["PartNumber"]] = known
+            if not page.get("IsTruncated"):
+                return Begun(key, upload, token, parts)
+            more = {"PartNumberMarker": page["NextPartNumberMarker"]}
 
     def abort_upload(self, key: str, upload: str) -> bool:
         """Ends a multipart upload; False where there is none."""
@@ -272,7 +307,7 @@ class S3Store:
                 "abort_multipart_upload",
                 Key=key,
                 UploadId=upload,
-                allow=lambda e: s3_errors.code_of(e) == "NoSuchUpload",
+                allow=s3_errors.is_no_such_upload,
             )
         except Exception as error:
             if not s3_errors.is_ours(error):

@@ -20,7 +20,7 @@ from mongo_dr_console.workers.context import JobContext, JobOutcome
 def run(context: JobContext) -> JobOutcome:
     """Request: ``snapshot``, ``target`` (name of a store), ``source`` (None for the nearest good copy, and
     the next one where a file of it is bad), ``rate`` (bytes in a second, None for as many as go). A resumed
-    job starts afresh, unless the copy was finished.
+    job, and another one of the same snapshot, goes on where the last one was.
 
     Raises:
         WrongUse: No such snapshot or store, or source and target are one.
