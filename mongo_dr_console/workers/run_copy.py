@@ -15,6 +15,7 @@ from mongo_dr_console.stores.copying import copy_snapshot
 from mongo_dr_console.stores.open import choose_stores, open_answering
 from mongo_dr_console.workers.claiming import reading_for
 from mongo_dr_console.workers.context import JobContext, JobOutcome
+from mongo_dr_console.workers.index_keeping import keep_index
 
 
 def run(context: JobContext) -> JobOutcome:
@@ -58,6 +59,7 @@ def run(context: JobContext) -> JobOutcome:
             context.stop,
             lambda size: throttle.passed(size, context.stop.check),
         )
+    keep_index(context.profile, [to])
     return JobOutcome(_result(chosen, from_.name, target, chosen.stored_bytes, begun))
 
 
