@@ -17,7 +17,7 @@ from mongo_dr_console.model.eventverdict import judge_events
 from mongo_dr_console.model.jobfacts import RUNNING, JobFacts
 from mongo_dr_console.model.level import Fact, Level, grade, grade_least, worst
 from mongo_dr_console.model.reading import Reading, SourceError
-from mongo_dr_console.model.readings import Limits, Readings, all_jobs, live_coverage, rto_now
+from mongo_dr_console.model.readings import KAFKA, Limits, Readings, all_jobs, live_coverage, rto_now
 from mongo_dr_console.model.setstatus import ARBITER, PRIMARY, SECONDARY, Member, SetStatus
 from mongo_dr_console.model.streamfacts import Break, BreakCause
 from mongo_dr_console.model.words import clock, duration, moment, ratio
@@ -25,6 +25,7 @@ from mongo_dr_console.model.words import clock, duration, moment, ratio
 __all__ = ["Fact", "Level", "Verdict", "consequence", "grade", "grade_least", "verdict", "worst"]
 
 UNREACHABLE = "deployment-unreachable"
+SEGMENTS = "segments:"
 STALE_SECONDS = {
     "set": 30.0,
     "oplog": 30.0,
@@ -82,7 +83,17 @@ def consequence(coverage: Coverage | None, now: datetime) -> str:
     if coverage.rpo_undo_seconds is not None:
         return f"{point} ({_loses(coverage.rpo_undo_seconds)})."
     ago = max(0.0, (now - coverage.latest.time).total_seconds())
-    return f"{point}, from a snapshot in a store (loses {duration(ago)})."
+    return f"{point}, from {_outside(coverage)} (loses {duration(ago)})."
+
+
+def _outside(coverage: Coverage) -> str:
+    """What holds the newest restore point without the deployment: a snapshot by itself, or what the stream
+    left, which reaches further."""
+    sources = next((r.sources for r in reversed(coverage.ranges) if r.end == coverage.latest), ())
+    stores = [s.removeprefix(SEGMENTS) for s in sources if s.startswith(SEGMENTS)]
+    words = [f"the segments in store {' and '.join(stores)}"] if stores else []
+    words += ["the Kafka topic"] if KAFKA in sources else []
+    return " and ".join(words) or "a snapshot in a store"
 
 
 def _loses(seconds: float) -> str:

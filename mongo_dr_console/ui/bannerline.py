@@ -6,6 +6,7 @@ matters.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from mongo_dr_console.ui.widgets.status_line import armed_text, level_word
 _NO_SOURCES = ("profile", "environment", "stores", "stream", KAFKA)
 _LONGEST_NAME, _SHORT_NAME, _SHORTEST_NAME = 24, 14, 8
 _VERDICT_ROWS = 2
+_FROM_WHERE = re.compile(r", from [^(]*(?= \()")
 
 
 def banner(
@@ -162,7 +164,7 @@ def _shorter(view: View) -> Sequence[str]:
     """The consequence from its full form to its shortest: today's date says nothing that is not known."""
     whole = view.verdict.consequence
     today = whole.replace(f"{view.now:%Y-%m-%d}T", "")
-    return whole, today, today.replace(", from a snapshot in a store", "")
+    return whole, today, _FROM_WHERE.sub("", today)
 
 
 def further(facts: Iterable[Fact]) -> list[Fact]:

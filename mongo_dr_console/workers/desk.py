@@ -309,6 +309,11 @@ class Desk:
         self.access.require("restore")
         return self._start("drill", {"store": None, "full": full})
 
+    def copy(self, snapshot: str, source: str | None, target: str) -> Started:
+        """Copies a snapshot into another store. ``source``: None for the nearest good copy."""
+        self.access.require("operate")
+        return self._start("copy", {"snapshot": snapshot, "target": target, "source": source})
+
     def stop(self, job: str, typed: str) -> JobView:
         """Asks a job to end at its next safe point; ``stop`` must have been typed."""
         folder = self.folder(job)

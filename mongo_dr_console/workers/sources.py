@@ -216,7 +216,7 @@ class StoreSource:
         store = open_store(self._store, self._config)
         # One look at a time: the thread is this source's own.
         self._known = self._known or Remembered()
-        snapshots = tuple(list_snapshots(store, self._known))
+        snapshots = tuple(list_snapshots(store, self._known, whole=False))
         records = ledger.read_all(store, "restores")
         drills = drill_records(ledger.read_all(store, "drills", self._known))
         return StoreFacts(
