@@ -144,6 +144,18 @@ class StreamFacts(_Facts):
         return not self.running or (now - self.written_at).total_seconds() > STALE_SECONDS
 
 
+def standing(facts: StreamFacts) -> str:
+    """What an agent is to the others, in words."""
+    leader = facts.leader
+    if facts.role == "waits":
+        why = "" if facts.waits_for is None else f": {facts.waits_for.message}"
+        return f"the agent on {facts.host} leads nothing yet{why}"
+    if facts.role == "stands-by" and leader is not None:
+        other = f" (profile {leader.profile})" if leader.profile != facts.profile else ""
+        return f"the agent on {facts.host} stands by, {leader.host}{other} leads"
+    return f"the agent on {facts.host} leads"
+
+
 class KeptTopic(_Facts):
     """What the topic holds, of whichever deployment.
 
