@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from mongo_dr_console.agent.duty import Duty, Post
+from mongo_dr_console.agent.scheduling import Scheduling
 from mongo_dr_console.agent.streaming import Streaming
 from mongo_dr_console.model.trouble import WrongUse
+from mongo_dr_console.workers.schedules import entries_of
 
 
 def duties_of(post: Post) -> list[Duty]:
@@ -17,6 +19,8 @@ def duties_of(post: Post) -> list[Duty]:
     oplog = post.profile.oplog
     if oplog.segments is not None or oplog.kafka is not None:
         found.append(Streaming(post))
+    if entries_of(post.name, post.profile):
+        found.append(Scheduling(post))
     if not found:
         raise WrongUse(
             "nothing-to-do",

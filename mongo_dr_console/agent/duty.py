@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mongo_dr_console.config import AgentConfig, Profile
-from mongo_dr_console.stores.store import Store
+from mongo_dr_console.stores.agents_store import Shared
 
 Tell = Callable[[str], None]
 """A line for whoever looks after the process."""
@@ -36,19 +36,6 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
-    """Where the agents of one deployment keep what the next leader must know.
-
-    Args:
-        store: That they share; where the profile has none, a folder of this host.
-        folder: Of this deployment there, with a slash at its end.
-    """
-
-    store: Store
-    folder: str
-
-
-@dataclass(frozen=True, slots=True)
 class Post:
     """What a duty is given.
 
@@ -68,6 +55,9 @@ class Post:
     term: Term
     tell: Tell
     shared: Shared | None = None
+
+
+__all__ = ["Duty", "Post", "Shared", "Tell", "Term"]
 
 
 class Duty(Protocol):

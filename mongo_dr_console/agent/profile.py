@@ -20,7 +20,8 @@ from mongo_dr_console.stores.lease import Grip, Lease
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.patience import LEASING
 from mongo_dr_console.stores.store import Store
-from mongo_dr_console.workers.streamstate import agent_folder, state_file, write_state
+from mongo_dr_console.workers.agentplace import identity_file, own_place
+from mongo_dr_console.workers.streamstate import state_file, write_state
 
 _LOOK_SECONDS, _FAR_LOOK_SECONDS = 0.5, 2.0
 _HOLDS_SECONDS = 0.25
@@ -92,10 +93,9 @@ class ProfileAgent:
         store = agents_store(orders.profile, LEASING)
         if store is None:
             self._tell(f"profile {orders.name} has no store to share a lease in: this agent leads by itself")
-            own = LocalStore("agent", agent_folder(orders.profile))
-            self._lead(None, orders, Shared(own, f"{orders.name}/"))
+            self._lead(None, orders, own_place(orders.name, orders.profile))
             return
-        file = agent_folder(orders.profile) / f"{orders.name}.identity"
+        file = identity_file(orders.name, orders.profile)
         whose = Whose(orders.profile.connection_uri(), orders.profile.environment, file)
         whose.start()
         try:

@@ -66,8 +66,13 @@ class LeaseDocument(Leader):
 
 @dataclass(slots=True)
 class Patience:
-    """How long somebody who waits for a lease has seen it unchanged, by a clock of its own."""
+    """How long somebody who waits for a sign of life has seen none, by a clock of its own.
 
+    Args:
+        seconds: After so long it is over.
+    """
+
+    seconds: float = LEASE_SECONDS
     seen: object = None
     since: float = 0.0
 
@@ -81,4 +86,4 @@ class Patience:
         """
         if seen != self.seen:
             self.seen, self.since = seen, ended
-        return began - self.since >= LEASE_SECONDS
+        return began - self.since >= self.seconds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.segment import quoted_set
@@ -11,6 +13,19 @@ from mongo_dr_console.stores.store import Store
 
 ROOT = "agent/"
 """Where in the store; see ``deployment_folder``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Where the agents of one deployment keep what the next leader must know.
+
+    Args:
+        store: That they share; where the profile has none, a folder of this host.
+        folder: Of this deployment there, with a slash at its end.
+    """
+
+    store: Store
+    folder: str
 
 
 def agents_store_name(profile: Profile) -> str | None:

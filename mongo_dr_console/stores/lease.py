@@ -168,6 +168,18 @@ class Grip:
         owner.forget(self.document.mark)
 
 
+def last_lease(store: Store, folder: str) -> tuple[LeaseDocument, datetime] | None:
+    """Who leads, or led last, and when that was written, by the store's clock; for those that only look.
+
+    Raises:
+        Trouble: The store does not answer.
+    """
+    lease = Lease(store, folder, "")
+    newest = lease._newest()
+    document = None if newest is None else lease._read(newest)
+    return None if newest is None or document is None else (document, newest.modified_at)
+
+
 def _document(profile: str, fence: int) -> LeaseDocument:
     return LeaseDocument(
         profile=profile,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from mongo_dr_console.model.lease import LEASE_SECONDS, RENEW_SECONDS, TERM_SECONDS, LeaseDocument
@@ -171,7 +171,7 @@ FAULTS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, phases=[Phase.generate])
 @given(
     speeds=st.tuples(*[st.floats(0.9, 1.1)] * 3),
     starts=st.tuples(*[st.floats(0, 1e6)] * 3),
