@@ -27,6 +27,7 @@ from pydantic import (
 
 from mongo_dr_console.model.configerrors import Problem, explain
 from mongo_dr_console.model.namespace import DRILL_DATABASE
+from mongo_dr_console.model.schedule import Window
 from mongo_dr_console.model.trouble import Unreachable, WrongUse
 
 APP = "mongo-dr-console"
@@ -119,6 +120,10 @@ def _cron(value: str) -> str:
     except CronSimError as error:
         raise ValueError(f"not a cron expression such as '0 2 * * *': {error}") from None
     return value
+
+
+def _window(value: str) -> str:
+    return str(Window.parse(value))
 
 
 def _timezone(value: str) -> str:
@@ -310,11 +315,19 @@ class OplogConfig(_Section):
 
 
 class Schedule(_Section):
-    """When the agent does what: cron expressions."""
+    """When the agent does what: cron expressions, such as `0 2 * * *`."""
 
     backup: Cron | None = _told(None, "Takes a snapshot.")
+    verify: Cron | None = _told(None, "Verifies the snapshot most in need, at a low rate.")
+    prune: Cron | None = _told(None, "Removes what the retention lets go.")
     drill: Cron | None = _told(None, "Rehearses a recovery.")
-    timezone: Annotated[str, AfterValidator(_timezone)] = _told("UTC", "Zone of the expressions.")
+    timezone: Annotated[str, AfterValidator(_timezone)] = _told(
+        "UTC", "Zone of the expressions and the window."
+    )
+    jitter: Duration = _told(timedelta(), "A run begins up to so long after its time.")
+    window: Annotated[str, AfterValidator(_window)] | None = _told(
+        None, "Runs begin within these hours only, as in `22:00-06:00`."
+    )
 
 
 class Alerts(_Section):

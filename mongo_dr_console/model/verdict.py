@@ -19,7 +19,7 @@ from mongo_dr_console.model.level import Fact, Level, grade, grade_least, worst
 from mongo_dr_console.model.reading import Reading, SourceError
 from mongo_dr_console.model.readings import KAFKA, Limits, Readings, all_jobs, live_coverage, rto_now
 from mongo_dr_console.model.setstatus import ARBITER, PRIMARY, SECONDARY, Member, SetStatus
-from mongo_dr_console.model.streamfacts import Break, BreakCause
+from mongo_dr_console.model.streamfacts import Break, BreakCause, standing
 from mongo_dr_console.model.words import clock, duration, moment, ratio
 
 __all__ = ["Fact", "Level", "Verdict", "consequence", "grade", "grade_least", "verdict", "worst"]
@@ -305,9 +305,14 @@ def _stream_facts(readings: Readings, limits: Limits, now: datetime) -> Iterator
         return
     if facts.stale(now):
         ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
-        text = f"The agent on {facts.host} is gone since {ago}: the oplog is not streamed."
+        stood_by = facts.role == "stands-by"
+        means = "nobody stands by on this host" if stood_by else "the oplog is not streamed"
+        text = f"The agent on {facts.host} is gone since {ago}: {means}."
         yield Fact(Level.WARNING, "agent-gone", "coverage", text, 68)
         return
+    if facts.role == "waits":
+        text = f"{standing(facts)[0].upper()}{standing(facts)[1:]}"
+        yield Fact(Level.WARNING, "agent-waits", "coverage", text, 68)
     for sink in facts.sinks:
         if sink.trouble is not None and not _is_down(readings.set):
             text = f"{sink.name} does not go on: {sink.trouble.message}"
