@@ -40,8 +40,10 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Targets and thresholds of a profile, in seconds; ``size_delta`` as a ratio.
+    """Targets and thresholds of a profile, in seconds; ``size_delta`` and ``oplog_window`` as ratios.
 
+    ``canary``: until a heartbeat is safe in a sink. ``oplog_window``: how far the oplog reaches back, against
+    what a backup takes; less is worse.
     ``streamed``: whether a stream is configured, without which RPO cannot be better than the time between
     two snapshots.
     """
@@ -54,6 +56,8 @@ class Limits:
     oplog_lag: Threshold
     margin: Threshold
     streamed: bool = False
+    canary: Threshold = Threshold(60.0)
+    oplog_window: Threshold = Threshold(1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)

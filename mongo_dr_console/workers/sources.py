@@ -446,6 +446,8 @@ def limits_of(profile: Profile) -> Limits:
         oplog_lag=seconds(thresholds.oplog_lag),
         margin=seconds(thresholds.margin),
         streamed=profile.oplog.kafka is not None or profile.oplog.segments is not None,
+        canary=seconds(thresholds.canary),
+        oplog_window=Threshold(thresholds.oplog_window.critical, thresholds.oplog_window.warning),
     )
 
 
