@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mongo_dr_console.agent.alerting import alert_duties
 from mongo_dr_console.agent.duty import Duty, Post
 
 
@@ -11,4 +12,4 @@ def duties_of(post: Post) -> list[Duty]:
     Raises:
         WrongUse: The profile asks for something that cannot be had.
     """
-    return []
+    return [*alert_duties(post)]

@@ -231,6 +231,18 @@ def _words(alert: Alert, event: Event, now: datetime) -> str:
     return f"{alert.text}{f' So for {lasted}.' if event == 'repeat' else ''}{unknown}"
 
 
+def taken_over(mine: AlertState, before: AlertState) -> AlertState:
+    """What another leader remembered, with what was seen here since: what people were told counts."""
+    theirs = {(a.kind, a.subject): a for a in before.alerts}
+    new = [a for a in mine.alerts if (a.kind, a.subject) not in theirs]
+    silences = {s.id: s for s in (*before.silences, *mine.silences)}
+    return AlertState(
+        alerts=(*before.alerts, *new),
+        silences=tuple(silences.values()),
+        past=(*before.past, *mine.past)[-PAST_KEPT:],
+    )
+
+
 def with_orders(state: AlertState, acks: Iterable[Ack], silences: Iterable[Silence]) -> AlertState:
     """What people ordered since. An acknowledgement counts for what was so bad, and no worse."""
     by_alert = {ack.alert: ack for ack in acks}

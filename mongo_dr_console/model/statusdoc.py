@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mongo_dr_console.model.alertfacts import AlertsDocument, alerts_document
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import Branch, Coverage, Gap, Range, Unread
@@ -295,6 +296,7 @@ class ReadingsDocument(_Document):
     lock: ReadingDocument[LockInfo] | None
     stream: ReadingDocument[StreamDocument] | None
     kafka: ReadingDocument[KeptTopic] | None
+    alerts: ReadingDocument[AlertsDocument] | None
 
 
 class VerdictDocument(_Document):
@@ -408,6 +410,7 @@ def _readings(readings: Readings, now: datetime) -> ReadingsDocument:
         lock=_reading(readings.lock, now, _lock),
         stream=_reading(readings.stream, now, lambda facts: _stream(facts, now)),
         kafka=_reading(readings.kafka, now, lambda topic: topic),
+        alerts=_reading(readings.alerts, now, lambda facts: alerts_document(readings.profile, facts, now)),
     )
 
 
