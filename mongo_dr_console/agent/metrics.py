@@ -25,7 +25,7 @@ Look = Callable[[], tuple[Readings, AlertFacts | None, Limits]]
 class Exposition:
     """The collector of one address: asked at each scrape, it asks nobody but the newest readings."""
 
-    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock = clock
         self._profiles: dict[str, Look] = {}
         self._lock = threading.Lock()
@@ -72,10 +72,10 @@ def _family(metric: Metric, rows: Iterable[tuple[str, Sample]]) -> Family:
 class _Served:
     """An address that is listened on, for as long as one profile needs it."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, clock: Callable[[], datetime]) -> None:
         from prometheus_client import CollectorRegistry, start_http_server
 
-        self.exposition = Exposition()
+        self.exposition = Exposition(clock)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self.exposition)
         host, _, port = address.rpartition(":")
@@ -111,11 +111,20 @@ class MetricsDuty:
         address: ``host:port``; port 0 takes any that is free.
         look: What is known now.
         tell: Hears where the address cannot be had: everything else goes on.
+        clock: Tells the time (UTC).
     """
 
     name = "metrics"
 
-    def __init__(self, profile: str, address: str, look: Look, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        profile: str,
+        address: str,
+        look: Look,
+        tell: Callable[[str], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._clock = clock
         self._profile, self._address, self._look, self._tell = profile, address, look, tell
         self._closing: threading.Thread | None = None
         self.port = 0
@@ -124,7 +133,7 @@ class MetricsDuty:
     def start(self) -> None:
         with _lock:
             try:
-                served = _served.get(self._address) or _Served(self._address)
+                served = _served.get(self._address) or _Served(self._address, self._clock)
             except Unreachable as trouble:
                 self._tell(f"metrics: {trouble}")
                 return
