@@ -29,7 +29,7 @@ from mongo_dr_console.workers.alertmemory import AlertMemory
 from mongo_dr_console.workers.alertstate import rules_of
 from mongo_dr_console.workers.notify import Way, ways_of
 from mongo_dr_console.workers.pollers import Pollers, reading_of
-from mongo_dr_console.workers.sources import Source, limits_of
+from mongo_dr_console.workers.sources import Source, explain, limits_of
 from mongo_dr_console.workers.threads import DaemonThreads
 
 EVERY_SECONDS = 5.0
@@ -156,7 +156,7 @@ class AlertDuty:
                 update={
                     "state": state,
                     "set_name": self._memory.set_name,
-                    "store_trouble": trouble,
+                    "store_trouble": None if trouble is None else explain(trouble),
                     "written_at": now,
                 }
             )

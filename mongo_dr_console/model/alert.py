@@ -98,7 +98,11 @@ class _Kept(BaseModel):
 
 
 class Toward(_Kept):
-    """Another level that is seen, and since when without a break."""
+    """Another level that is seen.
+
+    Args:
+        since: Since when without a break.
+    """
 
     level: Level
     since: datetime

@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mongo_dr_console.model.alert import Alert, AlertState, Kind, Message, Silence
-from mongo_dr_console.model.trouble import Trouble
+from mongo_dr_console.model.reading import SourceError
 
 STALE_SECONDS = 60.0
 """From which age on what the agent wrote says that it is gone: to a store it writes every half a minute."""
@@ -54,7 +54,7 @@ class WayFacts(_Facts):
     failed: int = 0
     lost: int = 0
     sent_at: datetime | None = None
-    trouble: Trouble | None = None
+    trouble: SourceError | None = None
     trouble_since: datetime | None = None
 
 
@@ -82,7 +82,7 @@ class AlertFacts(_Facts):
     state: AlertState = AlertState()
     outbox: tuple[Delivery, ...] = ()
     ways: tuple[WayFacts, ...] = ()
-    store_trouble: Trouble | None = None
+    store_trouble: SourceError | None = None
 
     def stale(self, now: datetime) -> bool:
         """Whether the agent is gone, or hangs."""
@@ -198,7 +198,7 @@ class WayTested(_Facts):
 
     name: str
     worked: bool
-    trouble: Trouble | None
+    trouble: SourceError | None
     seconds: float
 
 

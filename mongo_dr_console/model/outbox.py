@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.alertfacts import Delivery, WayFacts
+from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.trouble import Trouble
 
 FIRST_PAUSE = timedelta(seconds=10)
@@ -74,8 +75,9 @@ def came_back(
 
 
 def _failed(way: WayFacts, why: Trouble, now: datetime) -> WayFacts:
+    told = SourceError(why.code, why.message, why.hint)
     since = way.trouble_since or now
-    return way.model_copy(update={"failed": way.failed + 1, "trouble": why, "trouble_since": since})
+    return way.model_copy(update={"failed": way.failed + 1, "trouble": told, "trouble_since": since})
 
 
 def _same(one: Delivery, other: Delivery) -> bool:

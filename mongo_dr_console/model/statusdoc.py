@@ -285,6 +285,8 @@ class ReadingsDocument(_Document):
             error: there is none.
         stream: As the agent of this host wrote it last; a value of null without an error: none ever did.
         kafka: What lies in the topic; null: the profile has none.
+        alerts: As the agent that leads wrote them last, whichever host it is on; a value of null without an
+            error: none ever did.
     """
 
     set: ReadingDocument[SetDocument] | None

@@ -9,6 +9,7 @@ from typing import Protocol
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.alertfacts import WayTested
+from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.trouble import Failed, Trouble
 from mongo_dr_console.workers.bounded import OneAtATime
 
@@ -101,6 +102,6 @@ def tested(way: Way, message: Message, seconds: float) -> WayTested:
         way.send(message, seconds)
         trouble = None
     except Trouble as why:
-        trouble = why
+        trouble = SourceError(why.code, why.message, why.hint)
     took = round(time.monotonic() - began, 3)
     return WayTested(name=way.name, worked=trouble is None, trouble=trouble, seconds=took)

@@ -39,6 +39,11 @@ class Arrivals:
             assert self._changed.wait_for(lambda: len(self.all) >= count, seconds), self.all
             return list(self.all)
 
+    def wait_for_change(self, seconds: float) -> None:
+        """Returns when something comes, and after that time in any case."""
+        with self._changed:
+            self._changed.wait(seconds)
+
     def wait_for_refusal(self, count: int = 1, seconds: float = 30) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: self.refused >= count, seconds)

@@ -35,9 +35,9 @@ from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.metrics import METRICS, samples
 from mongo_dr_console.model.oplogfacts import MemberLag
+from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.streamfacts import KeptTopic, Latency, SinkFacts, StreamFacts
-from mongo_dr_console.model.trouble import Failed
 
 RULES = Path(__file__).parents[2] / "docs" / "alerts" / "prometheus-rules.yml"
 
@@ -65,7 +65,7 @@ FACTS = AlertFacts(
     host="a",
     pid=1,
     written_at=NOW,
-    ways=(WayFacts(name="json-1", sent=3, failed=2, trouble=Failed("alert-not-sent", "no")),),
+    ways=(WayFacts(name="json-1", sent=3, failed=2, trouble=SourceError("alert-not-sent", "no")),),
     state=AlertState(
         alerts=(Alert(id="a1", kind=Kind.OPLOG_LAG, level=Level.CRITICAL, began_at=NOW),),
         silences=(Silence(id="s", kind="all", until=NOW + timedelta(hours=1), at=NOW),),

@@ -18,9 +18,11 @@ from mongo_dr_console.model.outbox import (
     posted,
     went,
 )
+from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.trouble import Failed
 
 WHY = Failed("alert-not-sent", "It does not answer.")
+TOLD = SourceError(WHY.code, WHY.message)
 
 
 def message(number: int, ago: timedelta = timedelta(0)) -> Message:
@@ -61,7 +63,7 @@ def test_a_way_says_whether_it_works_and_since_when_not() -> None:
     for n in range(2):
         box, ways = came_back(box, ways, box[0], WHY, NOW + timedelta(seconds=n))
     (way,) = ways
-    assert (way.failed, way.trouble, way.trouble_since) == (2, WHY, NOW)
+    assert (way.failed, way.trouble, way.trouble_since) == (2, TOLD, NOW)
     box, ways = went(box, ways, box[0], NOW + timedelta(seconds=9))
     (way,) = ways
     assert (way.sent, way.failed, way.trouble, way.trouble_since) == (1, 2, None, None) and box == ()
