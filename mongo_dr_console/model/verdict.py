@@ -65,6 +65,7 @@ def verdict(readings: Readings, limits: Limits, now: datetime) -> Verdict:
         *_event_facts(readings, coverage, now),
         *_job_facts(readings, now),
         *_stream_facts(readings, limits, now),
+        *_alert_facts(readings, now),
     ]
     facts = tuple(sorted(found, key=lambda f: (-f.level.rank, -f.weight)))
     level = worst(f.level for f in facts)
@@ -331,6 +332,26 @@ def _broke(sink: str, broke: Break) -> str:
         return f"{sink} has a gap from {broke.start} to {broke.end}: the oplog rolled over unread."
     what = "another deployment" if broke.cause is BreakCause.REPLACED else "another history"
     return f"{sink} found {what} after {broke.start}; what it had is kept as a branch: mdr coverage"
+
+
+def _alert_facts(readings: Readings, now: datetime) -> Iterator[Fact]:
+    """Whether anybody would be told, where an agent watches or did."""
+    reading = readings.alerts
+    if reading is not None and reading.error is not None:
+        text = f"Which alerts run is not known: {reading.error.message}"
+        yield Fact(Level.WARNING, "alerts-unknown", "jobs", text, 12)
+    facts = None if reading is None else reading.value
+    if facts is None:
+        return
+    if facts.stale(now):
+        ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
+        text = f"Nobody watches for alerts: the agent on {facts.host} was last seen {ago} ago."
+        yield Fact(Level.WARNING, "alerts-unwatched", "jobs", text, 46)
+        return
+    for way in facts.ways:
+        if way.trouble is not None:
+            text = f"Alerts are not sent by {way.name}: {way.trouble.message}"
+            yield Fact(Level.WARNING, "alerts-not-sent", "jobs", text, 49)
 
 
 def _event_facts(readings: Readings, coverage: Coverage | None, now: datetime) -> Iterator[Fact]:

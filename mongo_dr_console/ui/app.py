@@ -37,6 +37,7 @@ from mongo_dr_console.ui.frugal import narrowed
 from mongo_dr_console.ui.glyphs import AsciiOnly
 from mongo_dr_console.ui.keymap import checked
 from mongo_dr_console.ui.lagring import LagRing
+from mongo_dr_console.ui.screens.alert_commands import COMMANDS as ALERT_COMMANDS
 from mongo_dr_console.ui.screens.dashboard_commands import COMMANDS as DASHBOARD_COMMANDS
 from mongo_dr_console.ui.screens.drill_commands import COMMANDS as DRILL_COMMANDS
 from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
@@ -56,6 +57,7 @@ COMMANDS: tuple[Command, ...] = (
     *WIZARD_COMMANDS,
     *JOB_COMMANDS,
     *DRILL_COMMANDS,
+    *ALERT_COMMANDS,
     *CONSOLE_COMMANDS,
 )
 

@@ -125,6 +125,11 @@ class FakeDesk(Desk):
         self._asked("writes_since", job)
         return self.writes
 
+    def _order(self, what: str, *about: Any) -> str:
+        self._asked(what, *about)
+        self.done.append((what, *about))
+        return "local"
+
     def _start(self, kind: str, request: dict[str, Any]) -> Started:
         self.done.append((kind, request))
         return Started(self.job_folder)

@@ -26,6 +26,7 @@ from mongo_dr_console.config import Access
 from mongo_dr_console.model.wizard import Step
 from mongo_dr_console.ui.app import COMMANDS, ConsoleApp
 from mongo_dr_console.ui.offers import offers
+from mongo_dr_console.ui.screens.alerts import AlertsScreen
 from mongo_dr_console.ui.screens.arm import Arm
 from mongo_dr_console.ui.screens.backup import BackupDialog, VerifyDialog
 from mongo_dr_console.ui.screens.choice import Choice
@@ -37,6 +38,7 @@ from mongo_dr_console.ui.screens.help import Help
 from mongo_dr_console.ui.screens.job import JobScreen
 from mongo_dr_console.ui.screens.jobs import JobsScreen
 from mongo_dr_console.ui.screens.palette import Palette
+from mongo_dr_console.ui.screens.silence import SilenceDialog
 from mongo_dr_console.ui.screens.snapshot import SnapshotScreen
 from mongo_dr_console.ui.screens.typed import TypedConfirmation
 from mongo_dr_console.ui.wizard.bases import BasesScreen
@@ -57,6 +59,7 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "help": (Help, ("?",)),
     "palette": (Palette, (":",)),
     "jobs": (JobsScreen, ("J",)),
+    "alerts": (AlertsScreen, ("N",)),
     "job that is done": (JobScreen, f"job:{DONE}"),
     "job that runs": (JobScreen, f"job:{RUNNING}"),
     "snapshot": (SnapshotScreen, "snapshot:20261122_004640@local"),
@@ -68,7 +71,7 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "bases": (BasesScreen, ("R", "enter", "c")),
 }
 
-ONLY_ARMED = {BackupDialog, VerifyDialog, DrillDialog, TypedConfirmation, Choice}
+ONLY_ARMED = {BackupDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfirmation, Choice}
 """Dialogs that an unarmed console must not even open."""
 
 ACCESS: tuple[Access, ...] = ("watch", "restore")
