@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mongo_dr_console.agent.duty import Duty, Post
+from mongo_dr_console.agent.failing_over import FailoverMonitor
 
 
 def duties_of(post: Post) -> list[Duty]:
@@ -11,4 +12,4 @@ def duties_of(post: Post) -> list[Duty]:
     Raises:
         WrongUse: The profile asks for something that cannot be had.
     """
-    return []
+    return [FailoverMonitor(post)]
