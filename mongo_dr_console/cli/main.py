@@ -30,6 +30,8 @@ GROUPS = (
     "jobs",
     "drill",
     "agent",
+    "failover",
+    "endpoint",
     "sandbox",
     "config",
 )

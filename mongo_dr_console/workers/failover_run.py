@@ -68,6 +68,8 @@ class Hands:
         stop: Set when it is to end after the step that it is in.
         paused: Whether a person asked to leave the endpoint as it is for now.
         force: Whether a person asked for a switch to a lower term.
+        insists: Whether proof and endpoint are tried until they succeed; else they fail once a person was
+        told.
     """
 
     profile: Profile
@@ -86,6 +88,7 @@ class Hands:
     stop: threading.Event
     paused: Callable[[], bool] = lambda: False
     force: bool = False
+    insists: bool = True
 
 
 class Ended(Exception):
@@ -164,7 +167,11 @@ class Run:
                 try:
                     self._step("election", self._await_election)
                     self._step("verify", self._verify)
+                    if self._failed():
+                        return self._end()
                     self._step("endpoint", self._switch)
+                    if self._failed():
+                        return self._end()
                 except _Elsewhere as found:
                     self._back_to_election(str(found), tell=found.other)
         except _CameBack as back:
@@ -238,7 +245,8 @@ class Run:
 
     def _broadcast(self) -> str | None:
         broadcast, record = self._hands.broadcast, self.record
-        if broadcast is None or record.from_member == record.to:
+        again = record.from_member == record.to and record.cause != "by-hand"
+        if broadcast is None or again:
             return None
         config = self._hands.profile.broadcast
         at = record.step("endpoint").ended_at or now()
@@ -300,6 +308,8 @@ class Run:
                 self._try(name, work, tries, manual)
                 return
             except Trouble:
+                if not self._hands.insists:
+                    raise
                 self._pause(_AGAIN_SECONDS)
                 tries = 1
 
@@ -368,6 +378,9 @@ class Run:
             record = record.with_step(name, **fresh, detail=why if name == "election" else "")
         self._save(record.model_copy(update={"to": None, "to_term": None}))
 
+    def _failed(self) -> bool:
+        return any(step.state == "failed" for step in self.record.steps)
+
     def _reached(self, name: str) -> bool:
         return self.record.step(name).state in ("done", "skipped")
 
@@ -383,7 +396,7 @@ class Run:
 
     def _end(self, record: FailoverRecord | None = None, state: str = "") -> FailoverRecord:
         record, ended = record or self.record, now()
-        state = state or ("failed" if any(s.state == "failed" for s in record.steps) else "done")
+        state = state or ("failed" if self._failed() else "done")
         seconds = round((ended - record.started_at).total_seconds(), 3)
         self._save(record.model_copy(update={"state": state, "ended_at": ended, "seconds": seconds}))
         return self.record
