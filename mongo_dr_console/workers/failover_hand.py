@@ -44,7 +44,7 @@ from mongo_dr_console.workers.failover_state import (
 
 _LOOK_SECONDS = 10.0
 _TEST_SECONDS = 60.0
-_STEPDOWN_SECONDS = 60
+_STEPDOWN_SECONDS = 30
 _CATCH_UP_SECONDS = 10
 _LAG_SECONDS = 10.0
 
@@ -289,8 +289,15 @@ class _Rehearsal:
         self._agent = monitor is not None and not monitor.stale(now())
 
     def run(self) -> FailoverTestDocument:
-        step_down(self._profile.connection_uri(), self._former)
+        uri = self._profile.connection_uri()
         self._began_at, self._began = now(), time.monotonic()
+        step_down(uri, self._former)
+        try:
+            return self._measure()
+        finally:
+            make_electable(uri, self._former.member)
+
+    def _measure(self) -> FailoverTestDocument:
         leader = leader_now(self._probes, _TEST_SECONDS, other=self._former)
         primary = None if leader is None else self._since()
         if leader is None:
@@ -364,6 +371,16 @@ class _Rehearsal:
         if step is None or step.state != "done" or step.ended_at is None:
             return None
         return round(max(0.0, (step.ended_at - self._began_at).total_seconds()), 3)
+
+
+def make_electable(uri: str, member: str) -> None:
+    """Lets a member that stepped down be elected again at once; where it cannot be told, it waits its
+    time."""
+    with (
+        suppress(PyMongoError, Trouble),
+        closing(connect(member_uri(uri, member), direct=True, seconds=2)) as client,
+    ):
+        client.admin.command("replSetFreeze", 0)
 
 
 def step_down(uri: str, leader: Leader) -> None:
