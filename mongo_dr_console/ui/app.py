@@ -38,6 +38,7 @@ from mongo_dr_console.ui.glyphs import AsciiOnly
 from mongo_dr_console.ui.keymap import checked
 from mongo_dr_console.ui.lagring import LagRing
 from mongo_dr_console.ui.screens.dashboard_commands import COMMANDS as DASHBOARD_COMMANDS
+from mongo_dr_console.ui.screens.failover_commands import COMMANDS as FAILOVER_COMMANDS
 from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
 from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
 from mongo_dr_console.ui.view import Shows, View
@@ -50,7 +51,13 @@ _HAPPENINGS_KEPT = 200
 _BELOW_SECONDS = 30.0
 """How often what lies below a dialog is brought up to date."""
 
-COMMANDS: tuple[Command, ...] = (*DASHBOARD_COMMANDS, *WIZARD_COMMANDS, *JOB_COMMANDS, *CONSOLE_COMMANDS)
+COMMANDS: tuple[Command, ...] = (
+    *DASHBOARD_COMMANDS,
+    *WIZARD_COMMANDS,
+    *JOB_COMMANDS,
+    *FAILOVER_COMMANDS,
+    *CONSOLE_COMMANDS,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding
 from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.namespace import Namespace
@@ -250,6 +251,14 @@ class Desk:
             return writes_since(client, restore)
         finally:
             client.close()
+
+    def failovers(self) -> tuple[tuple[FailoverRecord, ...], tuple[str, ...]]:
+        """The failovers that the ledgers and this host know of, newest first, and which stores could not be
+        asked."""
+        from mongo_dr_console.workers.failover_state import FailoverFiles, read_failovers
+
+        known, unread = read_failovers(self.profile, FailoverFiles.of(self.name, self.profile))
+        return tuple(known), tuple(unread)
 
     # Doing
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _AGAIN_SECONDS = 30.0
 """Once a person was told, a step that must succeed is tried so often."""
-_PROOF_TRIES = 6
+_PROOF_TRIES, _PROOF_PAUSE = 6, 0.3
+"""A majority may take seconds to find its new primary, where the former one hangs; it is not kept waiting."""
 
 
 class Watching(Protocol):
@@ -89,6 +90,16 @@ class Hands:
     paused: Callable[[], bool] = lambda: False
     force: bool = False
     insists: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How a step is tried: so often before a person is told, and how long the pauses are before and after
+    that."""
+
+    tries: int
+    longest: float = _LONGEST_PAUSE
+    again: float = 0.0
 
 
 class Ended(Exception):
@@ -215,7 +226,10 @@ class Run:
             self._still_led()
 
         self._insist(
-            "verify", prove, _PROOF_TRIES, lambda: f"See why {self.leader.member} proves nothing: mdr status"
+            "verify",
+            prove,
+            _Pace(_PROOF_TRIES, _PROOF_PAUSE, _PROOF_PAUSE),
+            lambda: f"See why {self.leader.member} proves nothing: mdr status",
         )
         written = "" if self._hands.profile.access == "watch" else ", and a majority took a write"
         return f"{self.leader.member} is the primary of term {self.leader.term}{written}."
@@ -240,7 +254,7 @@ class Run:
             endpoint.write(content, force=hands.force)
 
         tries = 1 if hands.profile.endpoint is None else hands.profile.endpoint.tries
-        self._insist("endpoint", write, tries, lambda: endpoint.by_hand(content))
+        self._insist("endpoint", write, _Pace(tries), lambda: endpoint.by_hand(content))
         return f"{endpoint.where} leads to {self.leader.member}."
 
     def _broadcast(self) -> str | None:
@@ -258,7 +272,7 @@ class Run:
             broadcast.send(message)
 
         manual = f"Tell the applications to connect to {self.leader.member} anew ({broadcast.where})."
-        self._try("broadcast", send, 1 if config is None else config.tries, lambda: manual)
+        self._try("broadcast", send, _Pace(1 if config is None else config.tries), lambda: manual)
         return f"Sent: {broadcast.where}."
 
     def _compare(self) -> str:
@@ -301,24 +315,24 @@ class Run:
         seconds = None if started is None else round((ended - started).total_seconds(), 3)
         self._set_step(name, state=state, ended_at=ended, seconds=seconds, **more)
 
-    def _insist(self, name: str, work: Callable[[], None], tries: int, manual: Callable[[], str]) -> None:
+    def _insist(self, name: str, work: Callable[[], None], pace: _Pace, manual: Callable[[], str]) -> None:
         """Tries until it succeeds: after so many tries a person is told, and it goes on more slowly."""
         while True:
             try:
-                self._try(name, work, tries, manual)
+                self._try(name, work, pace, manual)
                 return
             except Trouble:
                 if not self._hands.insists:
                     raise
-                self._pause(_AGAIN_SECONDS)
-                tries = 1
+                self._pause(pace.again or _AGAIN_SECONDS)
+                pace = replace(pace, tries=1)
 
-    def _try(self, name: str, work: Callable[[], None], tries: int, manual: Callable[[], str]) -> None:
+    def _try(self, name: str, work: Callable[[], None], pace: _Pace, manual: Callable[[], str]) -> None:
         import tenacity
 
         retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(tries),
-            wait=tenacity.wait_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
+            stop=tenacity.stop_after_attempt(pace.tries),
+            wait=tenacity.wait_exponential(multiplier=_FIRST_PAUSE, max=pace.longest),
             retry=tenacity.retry_if_exception(_may_pass),
             before=lambda state: self._count(name, state),
             sleep=self._pause,

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.failoverdoc import FailoverFacts, FailoverRecord, Pause, records
+from mongo_dr_console.model.readings import FAILOVER
 from mongo_dr_console.model.trouble import Failed, Trouble
 from mongo_dr_console.stores import ledger
 from mongo_dr_console.stores.agents_store import ROOT, agents_store
@@ -22,6 +23,7 @@ from mongo_dr_console.stores.open import open_answering
 from mongo_dr_console.stores.patience import of_a_look
 from mongo_dr_console.stores.store import Store
 from mongo_dr_console.workers.streamstate import agent_folder
+from mongo_dr_console.workers.threads import DaemonThreads, OneCall
 
 M = TypeVar("M", bound=BaseModel)
 _PAUSE = "failover-pause"
@@ -115,6 +117,20 @@ def read_monitor(profile_name: str, profile: Profile) -> FailoverFacts | None:
     """
     files = FailoverFiles.of(profile_name, profile)
     return files.read(files.state, FailoverFacts)
+
+
+class FailoverStateSource:
+    """The primary as this host's failover monitor sees it; None where there is none."""
+
+    name, interval, timeout = FAILOVER, 1.0, 3.0
+
+    def __init__(self, profile_name: str, profile: Profile, threads: DaemonThreads) -> None:
+        self._profile_name, self._profile = profile_name, profile
+        self._thread = OneCall(threads)
+
+    async def read(self) -> tuple[FailoverFacts | None, str]:
+        facts = await self._thread.call(lambda: read_monitor(self._profile_name, self._profile))
+        return facts, "" if facts is None else facts.host
 
 
 # The ledger

@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 ROUNDS = int(os.environ.get("MDR_FAILOVER_ROUNDS", "5"))
 WAYS = ("kill -9", "stop", "cut", "stepdown", "cut from everybody")
-BOUND_SECONDS = 30.0
+BOUND_SECONDS = 120.0
 """Far above what is measured: a machine under load must not fail this."""
 
 

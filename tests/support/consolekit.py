@@ -17,6 +17,7 @@ from textual.pilot import Pilot
 
 from mongo_dr_console.config import Access, Profile
 from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding, fine
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.plan import Intent, Plan
@@ -90,6 +91,7 @@ class FakeDesk(Desk):
         self.job_folder = JobFolder(Path("/nowhere/jobs/0badcafe"))
         """Of the job that is started next."""
         self.writes: int | None = 0
+        self.ledger: tuple[tuple[FailoverRecord, ...], tuple[str, ...]] = ((), ())
 
     def preflight(self, readings: Readings) -> list[Finding]:
         self._asked("preflight")
@@ -117,6 +119,10 @@ class FakeDesk(Desk):
     def writes_since(self, job: str) -> int | None:
         self._asked("writes_since", job)
         return self.writes
+
+    def failovers(self) -> tuple[tuple[FailoverRecord, ...], tuple[str, ...]]:
+        self._asked("failovers")
+        return self.ledger
 
     def _start(self, kind: str, request: dict[str, Any]) -> Started:
         self.done.append((kind, request))

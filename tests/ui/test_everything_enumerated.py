@@ -31,6 +31,7 @@ from mongo_dr_console.ui.screens.backup import BackupDialog, VerifyDialog
 from mongo_dr_console.ui.screens.choice import Choice
 from mongo_dr_console.ui.screens.dashboard import Dashboard
 from mongo_dr_console.ui.screens.facts import FactsScreen
+from mongo_dr_console.ui.screens.failover import FailoverScreen
 from mongo_dr_console.ui.screens.help import Help
 from mongo_dr_console.ui.screens.job import JobScreen
 from mongo_dr_console.ui.screens.jobs import JobsScreen
@@ -52,6 +53,7 @@ Way = tuple[str, ...] | str | Step
 SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "dashboard": (Dashboard, ()),
     "facts": (FactsScreen, ("v",)),
+    "failover": (FailoverScreen, ("F",)),
     "help": (Help, ("?",)),
     "palette": (Palette, (":",)),
     "jobs": (JobsScreen, ("J",)),
@@ -69,7 +71,7 @@ ONLY_ARMED = {BackupDialog, VerifyDialog, TypedConfirmation, Choice}
 
 ACCESS: tuple[Access, ...] = ("watch", "restore")
 
-ASKED = ("start", "plan", "preflight", "contents", "targets", "write")
+ASKED = ("start", "plan", "preflight", "contents", "targets", "write", "ledger")
 """Groups of workers that end by themselves."""
 
 
