@@ -14,6 +14,7 @@ from mongo_dr_console.model.backupfacts import BackupFacts
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import Cause, Coverage
 from mongo_dr_console.model.eventverdict import judge_events
+from mongo_dr_console.model.failoververdict import judge_failover
 from mongo_dr_console.model.jobfacts import RUNNING, JobFacts
 from mongo_dr_console.model.level import Fact, Level, grade, grade_least, worst
 from mongo_dr_console.model.reading import Reading, SourceError
@@ -66,6 +67,7 @@ def verdict(readings: Readings, limits: Limits, now: datetime) -> Verdict:
         *_job_facts(readings, now),
         *_stream_facts(readings, limits, now),
         *_alert_facts(readings, now),
+        *judge_failover(readings, now),
     ]
     facts = tuple(sorted(found, key=lambda f: (-f.level.rank, -f.weight)))
     level = worst(f.level for f in facts)

@@ -40,6 +40,7 @@ from mongo_dr_console.ui.lagring import LagRing
 from mongo_dr_console.ui.screens.alert_commands import COMMANDS as ALERT_COMMANDS
 from mongo_dr_console.ui.screens.dashboard_commands import COMMANDS as DASHBOARD_COMMANDS
 from mongo_dr_console.ui.screens.drill_commands import COMMANDS as DRILL_COMMANDS
+from mongo_dr_console.ui.screens.failover_commands import COMMANDS as FAILOVER_COMMANDS
 from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
 from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
 from mongo_dr_console.ui.view import Shows, View
@@ -58,6 +59,7 @@ COMMANDS: tuple[Command, ...] = (
     *JOB_COMMANDS,
     *DRILL_COMMANDS,
     *ALERT_COMMANDS,
+    *FAILOVER_COMMANDS,
     *CONSOLE_COMMANDS,
 )
 

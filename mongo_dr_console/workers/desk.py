@@ -18,6 +18,7 @@ from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.alert import EVERYTHING
 from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding
 from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.namespace import Namespace
@@ -262,6 +263,14 @@ class Desk:
         from mongo_dr_console.workers.drill_history import read_history
 
         return read_history(self.profile)
+
+    def failovers(self) -> tuple[tuple[FailoverRecord, ...], tuple[str, ...]]:
+        """The failovers that the ledgers and this host know of, newest first, and which stores could not be
+        asked."""
+        from mongo_dr_console.workers.failover_state import FailoverFiles, read_failovers
+
+        known, unread = read_failovers(self.profile, FailoverFiles.of(self.name, self.profile))
+        return tuple(known), tuple(unread)
 
     # Doing
 

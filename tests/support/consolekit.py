@@ -18,6 +18,7 @@ from textual.pilot import Pilot
 from mongo_dr_console.config import Access, Profile
 from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding, fine
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.plan import Intent, Plan
@@ -93,6 +94,7 @@ class FakeDesk(Desk):
         """Of the job that is started next."""
         self.writes: int | None = 0
         self.the_drills: tuple[list[DrillRecord], list[str]] = ([drill()], [])
+        self.ledger: tuple[tuple[FailoverRecord, ...], tuple[str, ...]] = ((), ())
 
     def preflight(self, readings: Readings) -> list[Finding]:
         self._asked("preflight")
@@ -129,6 +131,10 @@ class FakeDesk(Desk):
         self._asked(what, *about)
         self.done.append((what, *about))
         return "local"
+
+    def failovers(self) -> tuple[tuple[FailoverRecord, ...], tuple[str, ...]]:
+        self._asked("failovers")
+        return self.ledger
 
     def _start(self, kind: str, request: dict[str, Any]) -> Started:
         self.done.append((kind, request))

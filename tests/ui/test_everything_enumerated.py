@@ -34,6 +34,7 @@ from mongo_dr_console.ui.screens.dashboard import Dashboard
 from mongo_dr_console.ui.screens.drill_dialog import DrillDialog
 from mongo_dr_console.ui.screens.drills import DrillScreen, DrillsScreen
 from mongo_dr_console.ui.screens.facts import FactsScreen
+from mongo_dr_console.ui.screens.failover import FailoverScreen
 from mongo_dr_console.ui.screens.help import Help
 from mongo_dr_console.ui.screens.job import JobScreen
 from mongo_dr_console.ui.screens.jobs import JobsScreen
@@ -56,6 +57,7 @@ Way = tuple[str, ...] | str | Step
 SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "dashboard": (Dashboard, ()),
     "facts": (FactsScreen, ("v",)),
+    "failover": (FailoverScreen, ("F",)),
     "help": (Help, ("?",)),
     "palette": (Palette, (":",)),
     "jobs": (JobsScreen, ("J",)),
@@ -76,7 +78,7 @@ ONLY_ARMED = {BackupDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfi
 
 ACCESS: tuple[Access, ...] = ("watch", "restore")
 
-ASKED = ("start", "drills", "plan", "preflight", "contents", "targets", "write")
+ASKED = ("start", "drills", "plan", "preflight", "contents", "targets", "write", "ledger")
 """Groups of workers that end by themselves."""
 
 
