@@ -101,7 +101,7 @@ def no_plan() -> ConsoleApp:
 
 LOOKS: dict[str, tuple[Callable[[], ConsoleApp], Sequence[str], Sequence[str]]] = {
     "preflight": (ordinary, ("R",), ("▶ 1 Preflight", "1 warning, of 2 findings.", "never restore-tested")),
-    "preflight-critical": (critical, ("R",), ("✗ CRITICAL", "NO MAJORITY", "→ Bring members back")),
+    "preflight-critical": (critical, ("R",), ("✗ CRITICAL", "MASS DELETE", "→ Bring members back")),
     "event": (ordinary, EVENT, ("(●)", "shop.orders", "keep later writes (skip)", "Nothing is lost")),
     "time": (
         ordinary,
