@@ -19,9 +19,11 @@ from mongo_dr_console.config import PRACTICE, Access, Profile, config_path, load
 from mongo_dr_console.model.trouble import Trouble, WrongUse
 
 if TYPE_CHECKING:
+    from textual.app import App
+
     from mongo_dr_console.cli.context import Chosen
     from mongo_dr_console.model.readings import Readings
-    from mongo_dr_console.ui.app import ConsoleApp
+    from mongo_dr_console.ui.app import ConsoleApp, Options
     from mongo_dr_console.ui.feed import Feed
 
 Incidents = Mapping[str, Callable[[], str]]
@@ -40,6 +42,7 @@ class Wanted:
         record: A file to which the readings go.
         replay: A recording that is shown instead of a deployment.
         incidents: Practice events.
+        every: The list of all profiles first.
     """
 
     access: Access = "watch"
@@ -49,6 +52,7 @@ class Wanted:
     record: Path | None = None
     replay: Path | None = None
     incidents: Incidents = field(default_factory=dict)
+    every: bool = False
 
 
 def register(app: typer.Typer) -> None:
@@ -71,6 +75,9 @@ def console(
     replay: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Show a recording instead.", dir_okay=False)
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All profiles, a row each; enter goes into one.")
+    ] = False,
 ) -> None:
     """Opens the console. It only watches, unless an option says more; even then it must be armed first."""
     if operate and allow_restore:
@@ -81,8 +88,14 @@ def console(
         )
     if record is not None and replay is not None:
         raise WrongUse("usage", "--record and --replay do not go together.", "Leave one of them out.")
+    if every and (context.obj is not None or record is not None or replay is not None):
+        raise WrongUse(
+            "usage",
+            "--all does not go together with --profile, --record or --replay.",
+            "Leave it out: a recording and --profile are of one profile.",
+        )
     access: Access = "restore" if allow_restore else "operate" if operate else "watch"
-    wanted = Wanted(access, theme, ascii_only, not no_mouse, record, replay)
+    wanted = Wanted(access, theme, ascii_only, not no_mouse, record, replay, every=every)
     open_console(context.obj, wanted)
 
 
@@ -95,7 +108,22 @@ def open_console(name: str | None, wanted: Wanted) -> None:
     from mongo_dr_console.cli.context import choose
 
     require_terminal()
+    if wanted.replay is None and (wanted.every or _several(name)):
+        from mongo_dr_console.cli.profiles import run_list
+
+        run_list(wanted)
+        return
     run(choose(name) if wanted.replay is None else _of_recording(wanted.replay), wanted)
+
+
+def _several(name: str | None) -> bool:
+    """Whether no profile is named, none is the default, and there are some: the list asks then."""
+    if name is not None:
+        return False
+    from mongo_dr_console.cli.context import config_of
+
+    config = load_config(config_of(None))
+    return config.default_profile is None and len(config.profiles) > 1
 
 
 def run(chosen: Chosen, wanted: Wanted) -> None:
@@ -108,13 +136,18 @@ def run(chosen: Chosen, wanted: Wanted) -> None:
             f"mdr: profile {chosen.name!r} allows {chosen.profile.access!r}, "
             f"so the console does not get {wanted.access!r}"
         )
-    # The terminal is the user's again by then: nothing that is still being asked of anybody keeps it.
-    ending = threading.Timer(_END_SECONDS, os._exit, (1,))
-    ending.daemon = True
+    ending = ending_timer()
     error = run_bounded(_run(chosen, wanted, ending))
     ending.cancel()
     if error is not None:
         raise error
+
+
+def ending_timer() -> threading.Timer:
+    """Ends the process if leaving takes too long: the terminal is the user's again by then."""
+    ending = threading.Timer(_END_SECONDS, os._exit, (1,))
+    ending.daemon = True
+    return ending
 
 
 def has_terminal() -> bool:
@@ -131,6 +164,17 @@ def require_terminal() -> None:
 
 async def _run(chosen: Chosen, wanted: Wanted, ending: threading.Timer) -> Exception | None:
     """Shows it until it is left; what it died of, if it did. From then on ``ending`` runs."""
+    app = await show(chosen, wanted)
+    ending.start()
+    return app.failure
+
+
+async def show(chosen: Chosen, wanted: Wanted, *, listed: bool = False) -> ConsoleApp:
+    """The console on a profile until it is left.
+
+    Args:
+        listed: See ``Options``.
+    """
     from mongo_dr_console.ui.app import ConsoleApp
     from mongo_dr_console.ui.driver import LastingDriver
     from mongo_dr_console.workers.access import ConsoleAccess
@@ -142,14 +186,13 @@ async def _run(chosen: Chosen, wanted: Wanted, ending: threading.Timer) -> Excep
     desk = Desk(
         chosen.name, chosen.profile, chosen.config_file, ConsoleAccess(chosen.name, chosen.profile, access)
     )
-    app = ConsoleApp(desk, feed, _options(chosen, wanted), **extra)
+    app = ConsoleApp(desk, feed, replace(_options(chosen, wanted), listed=listed), **extra)
     if wanted.record is not None:
         _record(wanted.record, app)
     app.driver_class = LastingDriver
-    _leave_on_signals(app)
+    leave_on_signals(app)
     await app.run_async(mouse=wanted.mouse)
-    ending.start()
-    return app.failure
+    return app
 
 
 def _feed(chosen: Chosen, wanted: Wanted) -> tuple[Feed, dict[str, Any]]:
@@ -181,14 +224,14 @@ def _record(path: Path, app: ConsoleApp) -> None:
     app.feed.subscribe(listen)
 
 
-def _options(chosen: Chosen, wanted: Wanted) -> Any:
+def _options(chosen: Chosen, wanted: Wanted) -> Options:
     from mongo_dr_console.ui.app import Options
 
-    theme, keys = _settings(chosen)
+    theme, keys = settings(chosen.config_file)
     return Options(
         theme=wanted.theme or theme,
         keys=keys,
-        ascii=wanted.ascii or not _speaks_unicode(),
+        ascii=wanted.ascii or not speaks_unicode(),
         incidents={} if wanted.replay is not None else wanted.incidents or practice_incidents(chosen),
         themes=config_path().parent / "themes",
         recorded=wanted.record,
@@ -196,9 +239,9 @@ def _options(chosen: Chosen, wanted: Wanted) -> Any:
     )
 
 
-def _settings(chosen: Chosen) -> tuple[str, Mapping[str, str]]:
+def settings(config_file: Path) -> tuple[str, Mapping[str, str]]:
     """Theme and keys: those of the user's own config also where the practice deployment is watched."""
-    path = config_path() if config_path().exists() else chosen.config_file
+    path = config_path() if config_path().exists() else config_file
     try:
         config = load_config(path)
     except Trouble:
@@ -245,7 +288,7 @@ def _of_recording(path: Path) -> Chosen:
     return replace(chosen, profile=shown)
 
 
-def _leave_on_signals(app: ConsoleApp) -> None:
+def leave_on_signals(app: App[Any]) -> None:
     """A polite kill leaves the console; a lost terminal leaves it without a word."""
 
     def lost() -> None:
@@ -261,6 +304,7 @@ def _leave_on_signals(app: ConsoleApp) -> None:
     loop.add_signal_handler(signal.SIGINT, app.exit)
 
 
-def _speaks_unicode() -> bool:
+def speaks_unicode() -> bool:
+    """Whether the terminal takes more than ASCII."""
     encoding = (getattr(sys.__stderr__, "encoding", None) or "").lower().replace("-", "")
     return encoding.startswith("utf")

@@ -76,6 +76,7 @@ class Options:
         themes: The folder of the user's own themes.
         recorded: The file that the readings are written into.
         replayed: The recording that is shown instead of a deployment.
+        listed: Whether the profile was gone into from the list of all: Esc on the dashboard goes back there.
     """
 
     theme: str = "dark"
@@ -85,6 +86,7 @@ class Options:
     themes: Path | None = None
     recorded: Path | None = None
     replayed: Path | None = None
+    listed: bool = False
 
 
 class ConsoleApp(App[None]):
@@ -122,6 +124,8 @@ class ConsoleApp(App[None]):
         """What was observed since the console was opened, the newest last."""
         self.lags = LagRing().noted(feed.readings.set)
         """The members' lag of the last minutes."""
+        self.to_list = False
+        """Whether it was left for the list of profiles, and not for good."""
         self._top: Screen[Any] | None = None
         self._below_shown = 0.0
         self._seen = feed.readings

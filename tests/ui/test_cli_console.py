@@ -62,7 +62,13 @@ def test_mdr_alone_without_a_terminal_shows_its_help(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--operate", "--allow-restore"), ("--record", "a", "--replay", "b"), ("--nonsense",)]
+    "words",
+    [
+        ("--operate", "--allow-restore"),
+        ("--record", "a", "--replay", "b"),
+        ("--all", "--replay", "b"),
+        ("--nonsense",),
+    ],
 )
 def test_what_does_not_go_together_is_wrong_use(config: Path, words: tuple[str, ...]) -> None:
     done = without_terminal("console", *words)

@@ -188,6 +188,11 @@ def test_a_gap_within_one_second_is_seen_and_one_under_a_snapshot_too() -> None:
     assert "".join(m.sign for m in found.marks) == "          ▲         "
 
 
+def test_a_range_that_begins_where_a_slice_ends_is_not_in_it() -> None:
+    found = strip(made((300, 0)), [], [], NOW - timedelta(seconds=600), NOW, 20)
+    assert "".join(c.sign for c in found.covers) == "          ══════════"
+
+
 def test_of_several_marks_in_one_slice_the_worst_is_shown_and_holds_have_a_sign() -> None:
     held = snapshot(40_000, holds=("ab12",))
     bad = covering.Branch(at(60_000), at(60_000), ("kafka",), Cause.DIVERGED, "It was rolled back.")

@@ -710,7 +710,7 @@ def test_the_order_is_that_of_the_table_and_each_rank_has_a_case() -> None:
             "RESTORE UNDER WAY: 1a2b3c4d, replay 43%.",
             CRITICAL,
         ),
-        (("jobs cannot be read", "nobody watches for alerts"), "jobs: No answer in time.", UNKNOWN),
+        (("one of two stores is silent", "jobs cannot be read"), "jobs: No answer in time.", UNKNOWN),
     ],
 )
 def test_a_worse_level_does_not_go_before_a_higher_rank(

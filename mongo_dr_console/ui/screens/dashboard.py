@@ -269,13 +269,16 @@ class Dashboard(Screen[None]):
         field.focus()
 
     def action_back(self) -> None:
-        """Clear the filter, or leave the zoom."""
+        """Clear the filter, leave the zoom, or go back to the list of profiles."""
         panel = self._filtered if self.query_one("#filter", Input).display else self.focused_panel
         if self.query_one("#filter", Input).display or panel.needle:
             panel.needle = ""
             self._close_filter()
         elif self._zoomed:
             self.action_zoom()
+        elif self.console.options.listed:
+            self.console.to_list = True
+            self.app.exit()
 
     _filtered: PanelView
 
