@@ -139,6 +139,8 @@ SHOTS = (
     Shot("theme-light", theme="light"),
     Shot("theme-high-contrast", theme="high-contrast"),
     Shot("theme-colour-blind", theme="colour-blind"),
+    Shot("theme-16-colour", theme="16-colour"),
+    Shot("theme-mono", theme="mono"),
 )
 
 

@@ -162,11 +162,12 @@ def _consequence(view: View, width: int, answer: Answer | None) -> Line:
     more = len(further(view.verdict.facts))
     count = f"+{more} more: v " if more else ""
     hints = [f"{answer.key} {answer.does}  {count or ' '}"] if answer is not None else []
-    shortest = min(cell_len(text) for text in _shorter(view))
+    *forms, last = _shorter(view)
+    shortest = min(cell_len(text) for text in forms)
     whole = next((h for h in hints if shortest <= width - cell_len(h) - 4), count)
     hint = line((whole, "key")) if whole else Line()
     room = width - hint.width - 4
-    text = next((t for t in _shorter(view) if cell_len(t) <= room), "") or fit(_shorter(view)[-1], room)
+    text = next((t for t in (*forms, last) if cell_len(t) <= room), "") or fit(last, room)
     blank = " " * max(1, width - 3 - cell_len(text) - hint.width)
     return Line((*line("   ", (text, "strong")).spans, (blank, ""), *hint.spans))
 
@@ -175,7 +176,8 @@ def _shorter(view: View) -> Sequence[str]:
     """The consequence from its full form to its shortest: today's date says nothing that is not known."""
     whole = view.verdict.consequence
     today = whole.replace(f"{view.now:%Y-%m-%d}T", "")
-    return whole, today, _FROM_WHERE.sub("", today)
+    short = _FROM_WHERE.sub("", today)
+    return whole, today, short, short.replace("Newest restore point", "Restorable to")
 
 
 def further(facts: Iterable[Fact]) -> list[Fact]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from mongo_dr_console.model.span import Window
@@ -41,13 +42,26 @@ def lanes(strip: Strip, cursor: int | None = None, *, focused: bool = False) -> 
 
 def lane_lines(strip: Strip, width: int) -> list[Line]:
     """Legend, lanes, and the times of day under them."""
-    legend: list[Span] = [("  ", "")]
+    below = line((f"  {strip.labels}", "dim"))
+    return [legend(strip, width), *lanes(strip), below]
+
+
+def legend(strip: Strip, width: int) -> Line:
+    """Signs and words; where there is no room for all, those that the strip has."""
     words: dict[str, Role] = {c.value: r for c, r in ROLE_OF_COVER.items()}
     words |= {m.value: r for m, r in ROLE_OF_MARK.items()}
-    for sign, word in LANE_LEGEND:
-        legend += [(sign, words[word]), (f" {word}  ", "dim")]
-    below = line((f"  {strip.labels}", "dim"))
-    return [fitted(Line(tuple(legend)), width), *lanes(strip), below]
+    seen = {cover.value for cover in strip.covers} | {mark.value for mark in strip.marks}
+    whole = _legend(LANE_LEGEND, words)
+    if whole.width <= width:
+        return whole
+    return fitted(_legend([pair for pair in LANE_LEGEND if pair[1] in seen], words), width)
+
+
+def _legend(pairs: Sequence[tuple[str, str]], roles: Mapping[str, Role]) -> Line:
+    spans: list[Span] = [("  ", "")]
+    for number, (sign, word) in enumerate(pairs):
+        spans += [("  " if number else "", ""), (sign, roles[word]), (f" {word}", "dim")]
+    return Line(tuple(spans))
 
 
 def extent(window: Window, now: datetime) -> str:

@@ -13,10 +13,10 @@ from textual.message import Message
 from mongo_dr_console.model.coverage import Coverage
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.span import Window, nearest
-from mongo_dr_console.model.strip import LANE_LEGEND, Kind, Strip
+from mongo_dr_console.model.strip import Kind, Strip
 from mongo_dr_console.model.words import clock, moment
 from mongo_dr_console.ui.lines import Span, fitted, line, wrapped
-from mongo_dr_console.ui.striplines import extent, lanes
+from mongo_dr_console.ui.striplines import extent, lanes, legend
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 
 Drawing = Callable[[Window | None], Strip | None]
@@ -154,9 +154,8 @@ class StripView(LinesView, can_focus=True):
             self.set_lines([fitted(line((f"  {text}", "dim")), width)])
             return
         marks, covers = lanes(self._strip, self._place(), focused=self.has_focus)
-        legend = "  ".join(f"{sign} {word}" for sign, word in LANE_LEGEND)
         shown = [marks, covers, line("  ", (self._strip.labels, "dim"))]
-        shown.append(fitted(line((f"  {legend}", "dim")), width))
+        shown.append(legend(self._strip, width))
         shown.append(fitted(line("  ", self._told(), (f"  {self._extent()}", "dim")), width))
         if self._skipped:
             shown += [line("  ", *part.spans) for part in wrapped(self._skipped, width - 2, "warning")]
