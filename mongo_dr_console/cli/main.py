@@ -30,6 +30,9 @@ GROUPS = (
     "jobs",
     "drill",
     "agent",
+    "alerts",
+    "failover",
+    "endpoint",
     "sandbox",
     "config",
 )

@@ -61,8 +61,13 @@ def set_folder(set_name: str) -> str:
     >>> set_folder("a/b")
     'oplog/a%2Fb/'
     """
+    return f"{FOLDER}/{quoted_set(set_name)}/"
+
+
+def quoted_set(set_name: str) -> str:
+    """A set's name as that of a folder."""
     quoted = quote(set_name, safe=" ")
-    return f"{FOLDER}/{'%2E' + quoted[1:] if quoted.startswith('.') else quoted}/"
+    return "%2E" + quoted[1:] if quoted.startswith(".") else quoted
 
 
 class SegmentHeader(BaseModel):
@@ -77,6 +82,7 @@ class SegmentHeader(BaseModel):
         stored_bytes, stored_sha256: Of what follows the header.
         tail: What the sink had written last where that is not ``previous``: before this segment the stream
             was broken, by a gap or by another history.
+        fence: Of the agent that wrote it, greater than those of all before; None where there was but one.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -92,6 +98,7 @@ class SegmentHeader(BaseModel):
     stored_bytes: int
     stored_sha256: str
     tail: Link | None = None
+    fence: int | None = None
 
     @property
     def name(self) -> SegmentName:

@@ -37,12 +37,15 @@ class SegmentBuilder:
         identity: Of the deployment.
         previous: The entry before the first one.
         tail: What the sink had last, where that is another.
+        fence: Of the agent that writes it; 0 where there is but one.
     """
 
-    def __init__(self, identity: Identity, previous: Link, tail: Link | None = None) -> None:
+    def __init__(
+        self, identity: Identity, previous: Link, tail: Link | None = None, *, fence: int = 0
+    ) -> None:
         self.previous, self.last = previous, previous
         self.count, self.bytes = 0, 0
-        self._identity, self._tail = identity, tail
+        self._identity, self._tail, self._fence = identity, tail, fence
         self._first = previous.position
         self._plain, self._stored = hashlib.sha256(), hashlib.sha256()
         self._pieces: list[bytes] = []
@@ -70,6 +73,7 @@ class SegmentBuilder:
             stored_bytes=sum(map(len, self._pieces)),
             stored_sha256=self._stored.hexdigest(),
             tail=self._tail if self._tail != self.previous else None,
+            fence=self._fence or None,
         )
         facts = header.model_dump_json(by_alias=True, exclude_none=True).encode()
         start = _START.pack(_SKIPPABLE, len(_MAGIC) + len(facts) + _CHECK.size, _MAGIC)

@@ -15,6 +15,7 @@ from mongo_dr_console.stores.store import Store
 from mongo_dr_console.stream.batch import Batch, one_term
 from mongo_dr_console.stream.segment_archive import SegmentArchive
 from mongo_dr_console.stream.segment_file import SegmentBuilder, read_entries, read_header
+from mongo_dr_console.stream.sink import Alone, Leave, require
 
 _ABANDONED_SECONDS = 600
 """From which age on a half-written object is a killed writer's: no segment takes that long to write."""
@@ -32,6 +33,7 @@ class SegmentSink:
         identity: Of the deployment.
         seconds, max_bytes: When a segment is closed.
         clock: In seconds.
+        leave: Asked before each write.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class SegmentSink:
         seconds: float,
         max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
+        leave: Leave | None = None,
     ) -> None:
         self.name = f"segments:{store.name}"
         self.durable: Link | None = None
         self._store, self._identity = store, identity
         self._seconds, self._max_bytes, self._clock = seconds, max_bytes, clock
+        self._leave = leave or Alone()
         self._archive = SegmentArchive(store)
         self._builder: SegmentBuilder | None = None
         self._begun = 0.0
@@ -56,6 +60,7 @@ class SegmentSink:
         """The end of the newest whole segment of this deployment. A damaged one is passed over: it is written
         again from the live oplog, beside it."""
         self._builder, self._after = None, None
+        require(self._leave)
         if isinstance(self._store, LocalStore):
             self._store.root.mkdir(parents=True, exist_ok=True)
         with suppress(Refused):
@@ -93,7 +98,7 @@ class SegmentSink:
             self._close()
         if self._builder is None:
             assert self._after is not None, "begin comes first"
-            self._builder = SegmentBuilder(self._identity, self._after, self.durable)
+            self._builder = SegmentBuilder(self._identity, self._after, self.durable, fence=self._leave.fence)
             self._begun = self._clock()
         self._builder.add(part.raw, part.last, part.count)
         if self._builder.bytes >= self._max_bytes:
@@ -119,6 +124,7 @@ class SegmentSink:
         builder, self._builder = self._builder, None
         header, pieces = builder.finish()
         path = header.name.path
+        require(self._leave)
         if not self._store.write_if_absent(path, pieces):
             self._replace_unless_same(Segment(path, header), pieces)
         self.durable = self._after = header.last
