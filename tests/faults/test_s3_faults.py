@@ -28,6 +28,7 @@ from support.s3proxy import (
     Proxy,
     Request,
     Silence,
+    Slow,
     proxy,
 )
 
@@ -131,6 +132,7 @@ def test_what_passes_is_passed(
             LoseAnswer(),
             Answer(400, "BadDigest"),
             CutAnswer(chosen.randrange(200)),
+            Slow(chosen.random() / 5),
         )
         given.append(chosen.choice(kinds))
         return given[-1]
