@@ -167,7 +167,7 @@ def look_at_snapshots(options: argparse.Namespace) -> dict[str, Any]:
 
     def work() -> int:
         entries, troubles = list_all({store.name: store}, Path(options.cache), whole=False)
-        assert not troubles
+        assert not troubles, troubles
         return len([row.to_json(now) for row in rows(entries)])
 
     return measured(work)

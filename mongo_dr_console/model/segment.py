@@ -228,7 +228,9 @@ def runs(segments: Iterable[Segment | Unread]) -> list[Run]:
 
     Two of the same extent are taken once.
     """
-    own = list({_extent(s): s for s in segments}.values())
+    given = list(segments)
+    own: list[Segment | Unread] = [s for s in given if isinstance(s, Unread)]
+    own += {_extent(s): s for s in given if isinstance(s, Segment)}.values()
     starting: dict[Position, list[Segment | Unread]] = defaultdict(list)
     ending: dict[Position, list[Segment | Unread]] = defaultdict(list)
     for segment in own:
@@ -266,9 +268,7 @@ def _place(run: Run) -> tuple[Position, Position, int, str]:
     )
 
 
-def _extent(segment: Segment | Unread) -> Hashable:
-    if isinstance(segment, Unread):
-        return _set_of(segment), segment.start, segment.end, segment.term
+def _extent(segment: Segment) -> Hashable:
     header = segment.header
     return header.identity.replica_set_id, header.previous, header.last
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from mongo_dr_console.config import S3StoreConfig
@@ -13,6 +14,7 @@ from mongo_dr_console.stores import s3_errors
 from mongo_dr_console.stores.patience import Patience
 
 _CONNECTIONS = 24
+_making = Lock()
 
 
 class Bucket:
@@ -89,7 +91,9 @@ def _client_of(config: S3StoreConfig, patience: Patience) -> Any:
         # What speaks S3 beside AWS rarely has a name in DNS for every bucket.
         style = "path"
     ca = None if config.ca is None else str(config.ca)
-    return _client(config.endpoint, config.region, style, config.aws_profile, ca, patience)
+    # Threads that need the first one at once must not make one each.
+    with _making:
+        return _client(config.endpoint, config.region, style, config.aws_profile, ca, patience)
 
 
 @lru_cache(maxsize=16)
