@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -47,12 +48,18 @@ class SegmentName:
             return None
         numbers = [int(n) for n in match.groups()]
         start, end = Position(*numbers[0:2]), Position(*numbers[2:4])
-        return cls(unquote(parts[1]), start, end, numbers[4])
+        return cls(_set_in(parts[1]), start, end, numbers[4])
 
     @property
     def path(self) -> str:
         ends = f"{self.start.t}-{self.start.i}_{self.end.t}-{self.end.i}"
         return f"{set_folder(self.set_name)}{self.end.time:%Y%m%d}/{ends}.{self.term}.bson.zst"
+
+
+@lru_cache(maxsize=256)
+def _set_in(folder: str) -> str:
+    """One text for all segments of a set."""
+    return unquote(folder)
 
 
 def set_folder(set_name: str) -> str:
