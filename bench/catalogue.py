@@ -61,11 +61,10 @@ def main() -> None:
         else:
             fill(store, options.snapshots, options.segments)
         print(f"{store.describe()}: {options.snapshots:,} snapshots, {options.segments:,} segments")
-        looks = {
-            "snapshots, first time": "snapshots",
-            "snapshots, again": "snapshots",
-            "segments by name": "names",
-        }
+        looks = {"snapshots, first time": "snapshots"}
+        if not options.path:
+            looks |= {"a job writes the index": "index", "snapshots, by the index": "indexed"}
+        looks |= {"snapshots, again": "snapshots", "segments by name": "names"}
         looks["how segments join"] = "joins"
         if options.path:
             looks["what a prune would do"] = "prune"
@@ -173,6 +172,28 @@ def look_at_snapshots(options: argparse.Namespace) -> dict[str, Any]:
     return measured(work)
 
 
+def look_at_snapshots_anew(options: argparse.Namespace) -> dict[str, Any]:
+    """As on a host that knows nothing."""
+    options.cache += "-new"
+    return look_at_snapshots(options)
+
+
+def write_index(options: argparse.Namespace) -> dict[str, Any]:
+    """As a job does that wrote a snapshot there."""
+    from mongo_dr_console.stores.catalogue import list_snapshots
+    from mongo_dr_console.stores.catalogue_index import publish
+    from mongo_dr_console.stores.remembered import Remembered
+
+    store = store_of(options)
+
+    def work() -> int:
+        known = Remembered.of(store, Path(options.cache))
+        list_snapshots(store, known, whole=False)
+        return int(publish(store, known))
+
+    return measured(work)
+
+
 def look_at_names(options: argparse.Namespace) -> dict[str, Any]:
     """Where each segment begins and ends."""
     from mongo_dr_console.model.segment import FOLDER, SegmentName
@@ -190,7 +211,7 @@ def look_at_joins(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def look_at_prune(options: argparse.Namespace) -> dict[str, Any]:
-    """All that a prune looks at before it removes anything. The deployment is gone: that is waited for, too."""
+    """All that a prune looks at before it removes anything. The deployment is gone, which takes 3 s."""
     from mongo_dr_console.config import Profile
     from mongo_dr_console.workers.prune_look import look
 
@@ -202,6 +223,8 @@ def look_at_prune(options: argparse.Namespace) -> dict[str, Any]:
 
 LOOKS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "snapshots": look_at_snapshots,
+    "index": write_index,
+    "indexed": look_at_snapshots_anew,
     "names": look_at_names,
     "joins": look_at_joins,
     "prune": look_at_prune,
