@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from rich.cells import cell_len
 
 from mongo_dr_console.model.present import numbers_line
-from mongo_dr_console.model.readings import FAILOVER, KAFKA, Readings, live_coverage, rto_now
+from mongo_dr_console.model.readings import ALERTS, FAILOVER, KAFKA, Readings, live_coverage, rto_now
 from mongo_dr_console.model.verdict import Fact, Level
 from mongo_dr_console.model.words import clock, duration
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
@@ -23,7 +23,7 @@ from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.status_line import armed_text, level_word
 
 # What this host's agent says of itself is no source of the deployment.
-_NO_SOURCES = ("profile", "environment", "stores", "stream", FAILOVER, KAFKA)
+_NO_SOURCES = ("profile", "environment", "stores", "stream", ALERTS, FAILOVER, KAFKA)
 _LONGEST_NAME, _SHORT_NAME, _SHORTEST_NAME = 24, 14, 8
 _VERDICT_ROWS = 2
 _FROM_WHERE = re.compile(r", from [^(]*(?= \()")
