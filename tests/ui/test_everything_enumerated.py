@@ -28,7 +28,7 @@ from mongo_dr_console.ui.app import COMMANDS, ConsoleApp
 from mongo_dr_console.ui.offers import offers
 from mongo_dr_console.ui.screens.alerts import AlertsScreen
 from mongo_dr_console.ui.screens.arm import Arm
-from mongo_dr_console.ui.screens.backup import BackupDialog, VerifyDialog
+from mongo_dr_console.ui.screens.backup import BackupDialog, CopyDialog, VerifyDialog
 from mongo_dr_console.ui.screens.choice import Choice
 from mongo_dr_console.ui.screens.dashboard import Dashboard
 from mongo_dr_console.ui.screens.drill_dialog import DrillDialog
@@ -73,7 +73,7 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "bases": (BasesScreen, ("R", "enter", "c")),
 }
 
-ONLY_ARMED = {BackupDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfirmation, Choice}
+ONLY_ARMED = {BackupDialog, CopyDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfirmation, Choice}
 """Dialogs that an unarmed console must not even open."""
 
 ACCESS: tuple[Access, ...] = ("watch", "restore")
