@@ -16,7 +16,7 @@ from mongo_dr_console.stores import owner
 from mongo_dr_console.stores.lease import Grip, Lease
 from mongo_dr_console.stores.local import LocalStore
 
-FOLDER = "agent/rs0-65a1/"
+FOLDER = "agent/rs0/65a1/"
 
 
 @dataclass

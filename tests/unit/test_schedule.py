@@ -138,14 +138,14 @@ class World:
     dies: bool = False
 
     def runs(self) -> Runs:
-        return Runs(LocalStore("local", self.root), "agent/rs0-1/")
+        return Runs(LocalStore("local", self.root), "agent/rs0/1/")
 
     def lead(self) -> None:
         self.fence += 1
         profile = Profile.model_validate(
             {"uri": "mongodb://h", "access": "restore", "stores": {"l": {"type": "local", "path": "/x"}}}
         )
-        shared = Shared(LocalStore("local", self.root), "agent/rs0-1/")
+        shared = Shared(LocalStore("local", self.root), "agent/rs0/1/")
         post = Post("prod", profile, Path("/x"), AgentConfig(), Term(self.fence), lambda text: None, shared)
         entry = Entry("prod", self.kind, "*/10 * * * *")
         self.leader = OneKind(
