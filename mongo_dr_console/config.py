@@ -25,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from mongo_dr_console.model.alert import Kind
 from mongo_dr_console.model.configerrors import Problem, explain
 from mongo_dr_console.model.namespace import DRILL_DATABASE
 from mongo_dr_console.model.schedule import Window
@@ -269,6 +270,13 @@ class Thresholds(_Section):
     margin: DurationThreshold = _told(
         _over("12h"), "Time until point-in-time recovery would break; less is worse."
     )
+    canary: DurationThreshold = _told(
+        _over("60s"), "Until 99 of 100 heartbeats are safe in a sink of the stream."
+    )
+    oplog_window: RatioThreshold = _told(
+        RatioThreshold(warning=2.0, critical=1.0),
+        "How far the oplog reaches back, against what a backup takes; less is worse.",
+    )
 
 
 class Targets(_Section):
@@ -330,17 +338,70 @@ class Schedule(_Section):
     )
 
 
+class KindAlerts(_Section):
+    """Other times for one kind of alert; its name is one of those in docs/alerts.md."""
+
+    on: bool = _told(True, "Whether it is watched.")
+    start_after: Duration | None = _told(None, "How long it must be so before it is told.")
+    end_after: Duration | None = _told(None, "How long it must be over before that is told.")
+    repeat: Duration | None = _told(None, "From one message to the next while it lasts; `0s`: none.")
+
+
 class Alerts(_Section):
-    """Who is told."""
+    """Who is told of what, and when."""
 
     urls_file: ConfigPath | None = _told(None, "File with Apprise URLs, one a line, mode 0600.")
+    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = _told(
+        None, "Program and arguments, no shell; the message comes on its standard input, as JSON."
+    )
+    log: bool = _told(True, "Messages also go to what the agent prints.")
+    timeout: Duration = _told(timedelta(seconds=20), "A way that takes longer is given up, and tried again.")
+    start_after: Duration = _told(timedelta(seconds=30), "How long something must be so before it is told.")
+    end_after: Duration = _told(timedelta(seconds=60), "How long it must be over before that is told.")
+    repeat: Duration = _told(timedelta(hours=4), "From one message to the next while it lasts; `0s`: none.")
+    clear_at: Ratio = _told(
+        0.9, "What a value must come back to, of its limit, to be over: no message for every small move."
+    )
+    silence: Duration = _told(timedelta(hours=2), "How long a silence lasts where nothing is said.")
+    kinds: dict[str, KindAlerts] = Field(default_factory=dict, description="Other times for single kinds.")
+
+    @field_validator("kinds")
+    @classmethod
+    def _known_kinds(cls, value: dict[str, KindAlerts]) -> dict[str, KindAlerts]:
+        if any(name not in set(Kind) for name in value):
+            raise ValueError(f"there is no such kind of alert; known: {', '.join(Kind)}")
+        return value
+
+    @field_validator("clear_at")
+    @classmethod
+    def _a_share(cls, value: float) -> float:
+        if not 0 < value <= 1:
+            raise ValueError("a share of the limit, from 1% to 100%")
+        return value
+
+    @field_validator("timeout")
+    @classmethod
+    def _some_time(cls, value: timedelta) -> timedelta:
+        if value <= timedelta(0):
+            raise ValueError("longer than 0s")
+        return value
+
+
+_TRIES = "How often it is tried before a person is told; after that it goes on more slowly."
+_LASTS = "How long one try may take."
+_ONCE = "How often it is tried before a person is told."
+Tries = Annotated[int, Field(ge=1, le=20)]
 
 
 class FileEndpoint(_Section):
     """A file that applications read where to connect."""
 
-    type: Literal["file"] = _wanted("A file is written.")
-    path: ConfigPath = _wanted("The file.")
+    type: Literal["file"] = _wanted("A file is written, whole or not at all.")
+    path: ConfigPath = _wanted("The file; its folder must let a file be made in it.")
+    format: Literal["auto", "json", "env"] = _told(
+        "auto", "JSON, or lines `NAME=value`; `auto`: lines where the file's name ends in `.env`."
+    )
+    tries: Tries = _told(4, _TRIES)
 
 
 class ExecEndpoint(_Section):
@@ -348,6 +409,8 @@ class ExecEndpoint(_Section):
 
     type: Literal["exec"] = _wanted("A program is started; the endpoint comes on its standard input.")
     command: Annotated[tuple[str, ...], Field(min_length=1)] = _wanted("Program and arguments, no shell.")
+    timeout: Duration = _told(timedelta(seconds=30), f"{_LASTS} Then it is ended with all that it started.")
+    tries: Tries = _told(3, _TRIES)
 
 
 class Route53Endpoint(_Section):
@@ -355,18 +418,33 @@ class Route53Endpoint(_Section):
 
     type: Literal["route53"] = _wanted("A DNS record is changed.")
     zone_id: str = _wanted("The hosted zone.")
-    record: str = _wanted("The record's name.")
+    record: str = _wanted("The record's name. Beside it lies a TXT record, `_mdr.` and this name.")
+    record_type: Literal["auto", "A", "AAAA", "CNAME"] = _told(
+        "auto", "Kind of the record; `auto`: by whether the member's host is an address or a name."
+    )
     ttl: Annotated[int, Field(ge=1)] = _told(30, "Time to live in seconds.")
+    aws_profile: str | None = _told(
+        None, "Profile of `~/.aws` with the credentials; else the usual chain (environment, files, role)."
+    )
+    endpoint: str | None = _told(None, "URL of the service; left out for AWS.")
+    timeout: Duration = _told(timedelta(minutes=3), "How long it may take until all name servers have it.")
+    tries: Tries = _told(4, _TRIES)
 
 
 Endpoint = Annotated[FileEndpoint | ExecEndpoint | Route53Endpoint, Field(discriminator="type")]
 
 
 class KafkaBroadcast(_Section):
-    """A message to a topic of `oplog.kafka`'s brokers."""
+    """A message to a topic."""
 
     type: Literal["kafka"] = _wanted("A message is sent to a topic.")
-    topic: str = _wanted("The topic.")
+    topic: str = _wanted("The topic; it is made by whoever reads it.")
+    bootstrap: tuple[Address, ...] = _told((), "Brokers to begin with; none: those of `oplog.kafka`.")
+    security: KafkaSecurity | None = _told(
+        None, "How the brokers are reached; left out: as those of `oplog.kafka`, where they are meant."
+    )
+    timeout: Duration = _told(timedelta(seconds=10), _LASTS)
+    tries: Tries = _told(3, _ONCE)
 
 
 class WebhookBroadcast(_Section):
@@ -374,6 +452,8 @@ class WebhookBroadcast(_Section):
 
     type: Literal["webhook"] = _wanted("A URL is posted to.")
     url_file: ConfigPath = _wanted("File with the URL, which may hold a token, mode 0600.")
+    timeout: Duration = _told(timedelta(seconds=10), _LASTS)
+    tries: Tries = _told(3, _ONCE)
 
 
 class ExecBroadcast(_Section):
@@ -381,6 +461,8 @@ class ExecBroadcast(_Section):
 
     type: Literal["exec"] = _wanted("A program is started; the message comes on its standard input.")
     command: Annotated[tuple[str, ...], Field(min_length=1)] = _wanted("Program and arguments, no shell.")
+    timeout: Duration = _told(timedelta(seconds=30), f"{_LASTS} Then it is ended with all that it started.")
+    tries: Tries = _told(3, _ONCE)
 
 
 class FileBroadcast(_Section):
@@ -388,6 +470,7 @@ class FileBroadcast(_Section):
 
     type: Literal["file"] = _wanted("A line is appended to a file.")
     path: ConfigPath = _wanted("The file.")
+    tries: Tries = _told(3, _ONCE)
 
 
 Broadcast = Annotated[
@@ -465,6 +548,13 @@ class Profile(_Section):
             raise ValueError(f"segments.stores names a store that is not there; known: {known}")
         return value
 
+    @model_validator(mode="after")
+    def _brokers_for_broadcast(self) -> Profile:
+        told = self.broadcast
+        if isinstance(told, KafkaBroadcast) and not told.bootstrap and self.oplog.kafka is None:
+            raise ValueError("broadcast of type kafka needs bootstrap, since there is no oplog.kafka")
+        return self
+
     @property
     def ignored(self) -> tuple[str, ...]:
         """Drops that are nobody's mistake, as patterns: those of the config, and a drill's own."""
@@ -501,8 +591,11 @@ class Profile(_Section):
     def secret_files(self) -> list[Path]:
         """Files that hold secrets, and so should be readable by their owner alone."""
         password = self.oplog.kafka.security.password_file if self.oplog.kafka else None
-        webhook = self.broadcast.url_file if isinstance(self.broadcast, WebhookBroadcast) else None
-        files = (self.uri_file, password, self.alerts.urls_file, webhook)
+        told = self.broadcast
+        webhook = told.url_file if isinstance(told, WebhookBroadcast) else None
+        own = told.security if isinstance(told, KafkaBroadcast) else None
+        sent = None if own is None else own.password_file
+        files = (self.uri_file, password, self.alerts.urls_file, webhook, sent)
         return [file.expanduser() for file in files if file is not None]
 
 

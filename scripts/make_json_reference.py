@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel
 
+from mongo_dr_console.model import alertfacts, statusdoc
 from mongo_dr_console.model import documents as printed
-from mongo_dr_console.model import statusdoc
+from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.drill import DrillHistoryDocument, DrillRecord
 from mongo_dr_console.model.finding import DoctorDocument
 from mongo_dr_console.model.jobview import JobDocument, JobsDocument
@@ -59,6 +60,11 @@ DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("mdr drill run; result of a drill job", DrillRecord),
     ("mdr drill history", DrillHistoryDocument),
     ("mdr schedule list", ScheduleDocument),
+    ("mdr alerts list", alertfacts.AlertsDocument),
+    ("mdr alerts ack", alertfacts.AckDocument),
+    ("mdr alerts silence, unsilence", alertfacts.SilenceDocument),
+    ("mdr alerts test", alertfacts.AlertTestDocument),
+    ("what alerts.command gets on its standard input", Message),
     ("mdr sandbox up", Practice),
     ("mdr sandbox status", PracticeStatus),
     ("mdr sandbox incident", Incident),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from mongo_dr_console.agent.alerting import alert_duties
 from mongo_dr_console.agent.duty import Duty, Post
+from mongo_dr_console.agent.failing_over import FailoverMonitor
 from mongo_dr_console.agent.scheduling import Scheduling
 from mongo_dr_console.agent.streaming import Streaming
-from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.workers.schedules import entries_of
 
 
 def duties_of(post: Post) -> list[Duty]:
-    """Those that the profile asks for, in the order in which they start; they end in the reverse.
+    """Those that the profile asks for, in the order in which they start; they end in the reverse. The primary
+    and alerts are watched in any case.
 
     Raises:
-        WrongUse: The profile asks for nothing, or for something that cannot be had.
+        WrongUse: The profile asks for something that cannot be had.
     """
     found: list[Duty] = []
     oplog = post.profile.oplog
@@ -21,11 +23,4 @@ def duties_of(post: Post) -> list[Duty]:
         found.append(Streaming(post))
     if entries_of(post.name, post.profile):
         found.append(Scheduling(post))
-    if not found:
-        raise WrongUse(
-            "nothing-to-do",
-            f"Profile {post.name} has nothing to stream its oplog to, and no schedule.",
-            f'Add a section to it: [profiles.{post.name}.oplog.segments] with stores = ["STORE"], or '
-            f"[profiles.{post.name}.schedule]",
-        )
-    return found
+    return [*found, FailoverMonitor(post), *alert_duties(post)]

@@ -31,6 +31,9 @@ GROUPS = (
     "drill",
     "agent",
     "schedule",
+    "alerts",
+    "failover",
+    "endpoint",
     "sandbox",
     "config",
 )

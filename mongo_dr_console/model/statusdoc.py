@@ -8,6 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mongo_dr_console.model.alertfacts import AlertsDocument, alerts_document
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import Branch, Coverage, Gap, Range, Unread
@@ -301,6 +302,8 @@ class ReadingsDocument(_Document):
             error: there is none.
         stream: As the agent of this host wrote it last; a value of null without an error: none ever did.
         kafka: What lies in the topic; null: the profile has none.
+        alerts: As the agent that leads wrote them last, whichever host it is on; a value of null without an
+            error: none ever did.
     """
 
     set: ReadingDocument[SetDocument] | None
@@ -312,6 +315,7 @@ class ReadingsDocument(_Document):
     lock: ReadingDocument[LockInfo] | None
     stream: ReadingDocument[StreamDocument] | None
     kafka: ReadingDocument[KeptTopic] | None
+    alerts: ReadingDocument[AlertsDocument] | None
 
 
 class VerdictDocument(_Document):
@@ -425,6 +429,7 @@ def _readings(readings: Readings, now: datetime) -> ReadingsDocument:
         lock=_reading(readings.lock, now, _lock),
         stream=_reading(readings.stream, now, lambda facts: _stream(facts, now)),
         kafka=_reading(readings.kafka, now, lambda topic: topic),
+        alerts=_reading(readings.alerts, now, lambda facts: alerts_document(readings.profile, facts, now)),
     )
 
 

@@ -97,18 +97,21 @@ def read_header(store: Store, path: str) -> Segment:
     return Segment(path, header)
 
 
-def read_entries(store: Store, segment: Segment) -> bytes:
-    """All its entries, back to back, after everything was compared.
+def read_entries(store: Store, path: str, expected: SegmentHeader | None) -> tuple[SegmentHeader, bytes]:
+    """Its header and all its entries, back to back, after everything was compared.
+
+    Args:
+        expected: The header that was read before; None for one of which the name alone was known.
 
     Raises:
         Failed: ``segment-damaged``.
         Unreachable: The store does not answer.
     """
-    path, name = segment.path, store.name
+    name = store.name
     data = b"".join(store.read(path))
     header, offset = _header(data, path, name)
     stored = data[offset:]
-    if header != segment.header:
+    if expected is not None and header != expected:
         raise damaged(path, name, "it is not the one that was there before")
     if len(stored) != header.stored_bytes:
         raise damaged(path, name, f"{len(stored)} of its {header.stored_bytes} bytes are there")
@@ -120,7 +123,7 @@ def read_entries(store: Store, segment: Segment) -> bytes:
         raise damaged(path, name, "its entries cannot be unpacked") from None
     if len(plain) != header.bytes or hashlib.sha256(plain).hexdigest() != header.sha256:
         raise damaged(path, name, "its entries were changed")
-    return plain
+    return header, plain
 
 
 def _header(data: bytes, path: str, store: str) -> tuple[SegmentHeader, int]:

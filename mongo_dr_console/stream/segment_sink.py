@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.link import Link
-from mongo_dr_console.model.segment import Segment, set_folder, tail
+from mongo_dr_console.model.segment import Segment, Unread, own_of, set_folder, tail
 from mongo_dr_console.model.trouble import Failed, Refused
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.store import Store
@@ -73,7 +73,7 @@ class SegmentSink:
         known = self._segments()
         while (newest := tail(known, self._identity)) is not None:
             try:
-                read_entries(self._store, newest)
+                read_entries(self._store, newest.path, newest.header)
             except Failed:
                 known.remove(newest)
             else:
@@ -81,8 +81,8 @@ class SegmentSink:
         return None
 
     def earlier(self) -> Iterator[Link]:
-        own = [s for s in self._segments() if s.header.identity.same_deployment(self._identity)]
-        for segment in sorted(own, key=lambda s: s.header.last.position, reverse=True):
+        own = own_of(self._segments(), self._identity)
+        for segment in sorted(own, key=lambda s: s.end, reverse=True):
             yield segment.header.last
             yield segment.header.previous
 
@@ -114,7 +114,7 @@ class SegmentSink:
     def close(self) -> None:
         self._close()
 
-    def _segments(self) -> list[Segment]:
+    def _segments(self) -> list[Segment | Unread]:
         return self._archive.read(self._identity.set_name).segments
 
     def _close(self) -> None:
@@ -133,7 +133,7 @@ class SegmentSink:
         """A name that is taken: by the same entries, brought by another writer, or by a damaged segment."""
         try:
             there = read_header(self._store, wanted.path)
-            read_entries(self._store, there)
+            read_entries(self._store, there.path, there.header)
         except Failed as trouble:
             if trouble.code != "segment-damaged":
                 raise

@@ -12,6 +12,7 @@ from mongo_dr_console.stores.store import Store
 from mongo_dr_console.stores.verification import verify
 from mongo_dr_console.workers.claiming import reading_for
 from mongo_dr_console.workers.context import JobContext, JobOutcome
+from mongo_dr_console.workers.index_keeping import keep_index
 from mongo_dr_console.workers.verify_deeper import deeper
 
 
@@ -30,9 +31,9 @@ def run(context: JobContext) -> JobOutcome:
         raise Failed("snapshot-missing", f"No store has a snapshot {name}.", "See: mdr snapshots list")
     with reading_for(context, holders, name):
         checks = deeper(context) if level > 3 else None
-        results = [
-            verify(s, name, level, context.report, context.stop, checks) for s in _paced(context, holders)
-        ]
+        paced = _paced(context, holders)
+        results = [verify(s, name, level, context.report, context.stop, checks) for s in paced]
+    keep_index(context.profile, holders)
     problems = [f"{r.store}: {problem}" for r in results for problem in r.problems]
     for problem in problems:
         context.report(Note(problem, "error"))

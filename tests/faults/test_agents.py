@@ -1,5 +1,5 @@
-"""Three agents on one deployment, whose leaders are killed, stopped and frozen at random: the stream stays the
-committed oplog, no two lead at a time, and no scheduled job runs twice.
+"""Three agents on one deployment, whose leaders are killed, stopped and frozen at random: the stream stays
+the committed oplog, no two lead at a time, and no scheduled job runs twice.
 
 ``MDR_AGENT_SECONDS`` sets how long each test goes on, ``MDR_AGENT_SEED`` the luck.
 """
@@ -312,10 +312,9 @@ def _jobs(crew: Crew) -> dict[str, Any]:
     """Each run that was decided was begun by one job at most, and that one worked."""
     begun: Counter[str] = Counter()
     for agent in crew.agents:
-        for view in jobs.list_jobs(jobs.jobs_folder(agent.prepared.profile)):
-            request = jobs.read_plan(
-                jobs.find_job(jobs.jobs_folder(agent.prepared.profile), view.job)
-            ).request
+        root = jobs.jobs_folder(agent.prepared.profile)
+        for view in jobs.list_jobs(root):
+            request = jobs.read_plan(jobs.find_job(root, view.job)).request
             if REQUEST in request and (view.error is None or view.error.code != "run-given-up"):
                 begun[str(request[REQUEST])] += 1
                 assert view.owner.startswith("agent@")
