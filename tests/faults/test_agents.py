@@ -35,6 +35,7 @@ from support.writers import Writers, fill
 from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.lease import LeaseDocument
 from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.schedule import Kind
 from mongo_dr_console.model.segment import runs as runs_of
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.mongo.launch import ReplicaSet
@@ -54,7 +55,7 @@ pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 SECONDS = float(os.environ.get("MDR_AGENT_SECONDS", "8"))
 SEED = int(os.environ.get("MDR_AGENT_SEED", "0")) or random.randrange(10**6)
 KINDS = ("kill", "freeze", "end")
-KIND = "verify"
+KIND: Kind = "prune"
 
 
 @dataclass
@@ -293,7 +294,7 @@ def _terms(crew: Crew, profile: Profile) -> dict[str, Any]:
     for rows in order.values():
         fences = [fence for _, fence in sorted(rows)]
         assert fences == sorted(fences)
-    for run in Runs(crew.store, crew.folder).of_kind("verify", 10_000):
+    for run in Runs(crew.store, crew.folder).of_kind(KIND, 10_000):
         wrote[run.decided.fence].append(run.decided.at)
     rows = [(fence, min(times), max(times)) for fence, times in sorted(wrote.items())]
     for (one, _, last), (other, first, _) in itertools.pairwise(rows):
@@ -318,7 +319,7 @@ def _jobs(crew: Crew) -> dict[str, Any]:
             if REQUEST in request and (view.error is None or view.error.code != "run-given-up"):
                 begun[str(request[REQUEST])] += 1
                 assert view.owner.startswith("agent@")
-    runs = Runs(crew.store, crew.folder).of_kind("verify", 10_000)
+    runs = Runs(crew.store, crew.folder).of_kind(KIND, 10_000)
     assert begun and max(begun.values()) == 1
     assert len({run.due for run in runs}) == len(runs)
     states = Counter(run.state for run in runs)
