@@ -208,9 +208,9 @@ def test_an_agent_that_leads_no_longer_neither_commits_nor_shuts_its_successor_o
     second.open()
     second.begin(Link.of(raws[9]))
     leading.ended = True
-    for write in (lambda: first.append(b"".join(raws[10:20])), lambda: first.open()):
+    for late in (lambda: first.append(b"".join(raws[10:20])), first.open):
         with pytest.raises(Refused) as caught:
-            write()
+            late()
         assert caught.value.code == "agent-superseded"
     second.append(b"".join(raws[10:]))
     second.close()
