@@ -24,6 +24,7 @@ from mongo_dr_console.model.finding import DoctorDocument
 from mongo_dr_console.model.jobview import JobDocument, JobsDocument
 from mongo_dr_console.model.plan import Plan
 from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.scheduleview import ScheduleDocument
 from mongo_dr_console.sandbox.incidents import Incident
 from mongo_dr_console.sandbox.place import PracticeStatus
 from mongo_dr_console.sandbox.practice import Practice
@@ -58,6 +59,7 @@ DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("mdr jobs unlock", printed.UnlockDocument),
     ("mdr drill run; result of a drill job", DrillRecord),
     ("mdr drill history", DrillHistoryDocument),
+    ("mdr schedule list", ScheduleDocument),
     ("mdr alerts list", alertfacts.AlertsDocument),
     ("mdr alerts ack", alertfacts.AckDocument),
     ("mdr alerts silence, unsilence", alertfacts.SilenceDocument),

@@ -3,6 +3,7 @@ console."""
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from mongo_dr_console.stores.agents_store import ROOT, Shared, agents_store, dep
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.store import Store
 from mongo_dr_console.workers.streamstate import agent_folder
+
+_ID = re.compile(r"[0-9a-f]{24}")
 
 
 def identity_file(name: str, profile: Profile) -> Path:
@@ -47,14 +50,20 @@ def place_of(name: str, profile: Profile) -> Shared:
     identity = _asked(profile) or _remembered(identity_file(name, profile))
     if identity is not None:
         return Shared(store, deployment_folder(identity))
-    known = store.folders(ROOT)
+    known = _deployments(store)
     if len(known) == 1:
-        return Shared(store, f"{ROOT}{known[0]}/")
+        return Shared(store, known[0])
     raise Unreachable(
         "deployment-unreachable",
         "The deployment does not answer, so it cannot be told which agents are its own.",
         "Try again once a member answers.",
     )
+
+
+def _deployments(store: Store) -> list[str]:
+    """Folders of all whose agents share this store: by set, then by id."""
+    sets = [f"{ROOT}{name}/" for name in store.folders(ROOT)]
+    return [f"{of}{name}/" for of in sets for name in store.folders(of) if _ID.fullmatch(name)]
 
 
 def _asked(profile: Profile) -> Identity | None:

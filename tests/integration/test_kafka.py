@@ -185,6 +185,38 @@ def windows_now(source: KafkaSource) -> list[Span]:
         return [Span(START, END)]
 
 
+class Leading:
+    """May write, until it may not."""
+
+    fence = 1
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def holds(self) -> bool:
+        return not self.ended
+
+
+def test_an_agent_that_leads_no_longer_neither_commits_nor_shuts_its_successor_out(kafka: Kafka) -> None:
+    config, raws, leading = kafka.config(), entries(30), Leading()
+    first = KafkaSink(config, SOURCE, leave=leading)
+    first.open()
+    first.begin(BEFORE)
+    first.append(b"".join(raws[:10]))
+    first.flush()
+    second = sink(config)
+    second.open()
+    second.begin(Link.of(raws[9]))
+    leading.ended = True
+    for late in (lambda: first.append(b"".join(raws[10:20])), first.open):
+        with pytest.raises(Refused) as caught:
+            late()
+        assert caught.value.code == "agent-superseded"
+    second.append(b"".join(raws[10:]))
+    second.close()
+    assert read(config) == raws
+
+
 def test_whoever_opens_last_is_the_only_one_who_writes(kafka: Kafka) -> None:
     config, raws = kafka.config(), entries(30)
     first = sink(config)
