@@ -34,8 +34,16 @@ def known_alerts(name: str, profile: Profile, readings: Readings | None = None) 
     Raises:
         Trouble: The store's own where it does not answer and this host has nothing.
     """
-    set_name = set_name_of(name, profile, readings)
+    set_name = _set_name(name, profile) if readings is None else set_name_of(name, profile, readings)
     return Known(newest_facts(name, profile, set_name), set_name)
+
+
+def _set_name(name: str, profile: Profile) -> str:
+    """The replica set's name; the deployment is asked only where nothing else tells it."""
+    from mongo_dr_console.workers.pollers import gather_once
+
+    found = set_name_of(name, profile, None)
+    return found or set_name_of(name, profile, gather_once(name, profile, ["set"]))
 
 
 def acknowledge(name: str, profile: Profile, wanted: str) -> tuple[Alert, str]:
@@ -84,7 +92,7 @@ def silence(
     made = Silence(
         id=secrets.token_hex(4), kind=kind, until=now + lasts, reason=reason, by=this_owner(), at=now
     )
-    set_name = set_name_of(name, profile, None)
+    set_name = _set_name(name, profile)
     return made, _noted(profile, set_name, lambda place: place.write_silence(made))
 
 
@@ -97,7 +105,7 @@ def unsilence(name: str, profile: Profile, wanted: str) -> tuple[list[str], str]
         Trouble: A place where it lies cannot be changed.
     """
     require(name, profile, "operate")
-    set_name = set_name_of(name, profile, None)
+    set_name = _set_name(name, profile)
     shared = shared_place(profile, set_name)
     removed: dict[str, None] = {}
     for place in (shared, own_place(profile, set_name)):

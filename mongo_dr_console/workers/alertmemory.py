@@ -99,7 +99,8 @@ class AlertMemory:
             write_facts(self._file, facts)
         except OSError as error:
             trouble = Failed("alert-state-unwritten", f"{self._file} cannot be written: {error.strerror}.")
-        if self._shared is None or not self._news(facts):
+        # Before the store was read it may hold what a leader before told: that must not be written over.
+        if self._shared is None or not self.settled or not self._news(facts):
             return trouble
         try:
             shared = self._shared

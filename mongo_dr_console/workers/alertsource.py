@@ -13,7 +13,7 @@ from mongo_dr_console.workers.threads import DaemonThreads, OneCall
 class AlertsSource:
     """None where no agent ever wrote anything."""
 
-    name, interval, timeout = ALERTS, 5.0, 5.0
+    name, interval, timeout = ALERTS, 10.0, 5.0
 
     def __init__(
         self, profile_name: str, profile: Profile, view: Callable[[], Readings], threads: DaemonThreads
