@@ -228,6 +228,35 @@ def test_a_store_that_is_gone_holds_nothing_back(scene: Scene, tmp_path: Path) -
     assert scene.phone.events == ["start", "end"] and scene.duty.facts.store_trouble is None
 
 
+def test_a_silence_stands_while_the_store_that_has_it_is_gone(scene: Scene, tmp_path: Path) -> None:
+    scene.see(70, 60, sent=1)
+    assert silence("test", scene.profile, "all", timedelta(days=9999))[1] == "local"
+    scene.see(70, 5)
+    (tmp_path / "store").rename(tmp_path / "gone")
+    scene.see(0, 120)
+    assert scene.phone.events == ["start"] and len(scene.duty.facts.state.silences) == 1
+
+
+def test_what_the_leader_before_wrote_is_never_written_over_unread(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.see(70, 60, sent=1)
+    facts_file("test", scene.profile).unlink()
+    read = AlertPlace.read_facts
+
+    def unreadable(_: AlertPlace) -> Any:
+        raise Unreachable("store-missing", "Not now.")
+
+    monkeypatch.setattr(AlertPlace, "read_facts", unreadable)
+    second = scene.agent(fence=2)
+    scene.see(70, 20, duty=second)
+    monkeypatch.setattr(AlertPlace, "read_facts", read)
+    shared = scene.shared.read_facts()
+    assert shared is not None and shared.fence == 1
+    scene.see(70, 60, duty=second)
+    assert scene.phone.events == ["start"]
+
+
 def test_a_store_that_hangs_holds_nothing_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.see(0, 5)
     let_go = threading.Event()

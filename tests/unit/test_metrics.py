@@ -167,7 +167,7 @@ def test_what_is_not_known_has_no_value(page: Page) -> None:
     assert {name for name, _ in values(page.text())} == {"mdr_rpo_target_seconds", "mdr_rto_target_seconds"}
     down = replace(
         FULL,
-        set=reading("set", None, error=DOWN),
+        set=reading("set", set_status(), error=DOWN),
         stores={"store:a": reading("store:a", store(), error=DOWN)},
     )
     page.now["test"] = (down, FACTS)
