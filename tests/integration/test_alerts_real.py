@@ -107,8 +107,9 @@ def test_a_missing_a_shrunken_backup_an_old_drill_and_what_is_ordered(
 ) -> None:
     config = watch.prepared.config_file
     assert "NO BACKUP" in watch.wait_for("CRITICAL", Kind.BACKUP_AGE)["message"]
-    large = client[database_name].large
-    large.insert_many([{"_id": n, "bytes": os.urandom(100_000)} for n in range(100)])
+    stays, large = client[database_name].stays, client[database_name].large
+    for collection, count in ((stays, 30), (large, 100)):
+        collection.insert_many([{"_id": n, "bytes": os.urandom(100_000)} for n in range(count)])
     backup_here(watch.prepared)
     assert "NO BACKUP" in watch.wait_for("OVER", Kind.BACKUP_AGE)["message"]
 
