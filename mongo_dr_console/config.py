@@ -28,6 +28,7 @@ from pydantic import (
 from mongo_dr_console.model.alert import Kind
 from mongo_dr_console.model.configerrors import Problem, explain
 from mongo_dr_console.model.namespace import DRILL_DATABASE
+from mongo_dr_console.model.schedule import Window
 from mongo_dr_console.model.trouble import Unreachable, WrongUse
 
 APP = "mongo-dr-console"
@@ -120,6 +121,10 @@ def _cron(value: str) -> str:
     except CronSimError as error:
         raise ValueError(f"not a cron expression such as '0 2 * * *': {error}") from None
     return value
+
+
+def _window(value: str) -> str:
+    return str(Window.parse(value))
 
 
 def _timezone(value: str) -> str:
@@ -318,11 +323,19 @@ class OplogConfig(_Section):
 
 
 class Schedule(_Section):
-    """When the agent does what: cron expressions."""
+    """When the agent does what: cron expressions, such as `0 2 * * *`."""
 
     backup: Cron | None = _told(None, "Takes a snapshot.")
+    verify: Cron | None = _told(None, "Verifies the snapshot most in need, at a low rate.")
+    prune: Cron | None = _told(None, "Removes what the retention lets go.")
     drill: Cron | None = _told(None, "Rehearses a recovery.")
-    timezone: Annotated[str, AfterValidator(_timezone)] = _told("UTC", "Zone of the expressions.")
+    timezone: Annotated[str, AfterValidator(_timezone)] = _told(
+        "UTC", "Zone of the expressions and the window."
+    )
+    jitter: Duration = _told(timedelta(), "A run begins up to so long after its time.")
+    window: Annotated[str, AfterValidator(_window)] | None = _told(
+        None, "Runs begin within these hours only, as in `22:00-06:00`."
+    )
 
 
 class KindAlerts(_Section):
@@ -374,11 +387,21 @@ class Alerts(_Section):
         return value
 
 
+_TRIES = "How often it is tried before a person is told; after that it goes on more slowly."
+_LASTS = "How long one try may take."
+_ONCE = "How often it is tried before a person is told."
+Tries = Annotated[int, Field(ge=1, le=20)]
+
+
 class FileEndpoint(_Section):
     """A file that applications read where to connect."""
 
-    type: Literal["file"] = _wanted("A file is written.")
-    path: ConfigPath = _wanted("The file.")
+    type: Literal["file"] = _wanted("A file is written, whole or not at all.")
+    path: ConfigPath = _wanted("The file; its folder must let a file be made in it.")
+    format: Literal["auto", "json", "env"] = _told(
+        "auto", "JSON, or lines `NAME=value`; `auto`: lines where the file's name ends in `.env`."
+    )
+    tries: Tries = _told(4, _TRIES)
 
 
 class ExecEndpoint(_Section):
@@ -386,6 +409,8 @@ class ExecEndpoint(_Section):
 
     type: Literal["exec"] = _wanted("A program is started; the endpoint comes on its standard input.")
     command: Annotated[tuple[str, ...], Field(min_length=1)] = _wanted("Program and arguments, no shell.")
+    timeout: Duration = _told(timedelta(seconds=30), f"{_LASTS} Then it is ended with all that it started.")
+    tries: Tries = _told(3, _TRIES)
 
 
 class Route53Endpoint(_Section):
@@ -393,18 +418,33 @@ class Route53Endpoint(_Section):
 
     type: Literal["route53"] = _wanted("A DNS record is changed.")
     zone_id: str = _wanted("The hosted zone.")
-    record: str = _wanted("The record's name.")
+    record: str = _wanted("The record's name. Beside it lies a TXT record, `_mdr.` and this name.")
+    record_type: Literal["auto", "A", "AAAA", "CNAME"] = _told(
+        "auto", "Kind of the record; `auto`: by whether the member's host is an address or a name."
+    )
     ttl: Annotated[int, Field(ge=1)] = _told(30, "Time to live in seconds.")
+    aws_profile: str | None = _told(
+        None, "Profile of `~/.aws` with the credentials; else the usual chain (environment, files, role)."
+    )
+    endpoint: str | None = _told(None, "URL of the service; left out for AWS.")
+    timeout: Duration = _told(timedelta(minutes=3), "How long it may take until all name servers have it.")
+    tries: Tries = _told(4, _TRIES)
 
 
 Endpoint = Annotated[FileEndpoint | ExecEndpoint | Route53Endpoint, Field(discriminator="type")]
 
 
 class KafkaBroadcast(_Section):
-    """A message to a topic of `oplog.kafka`'s brokers."""
+    """A message to a topic."""
 
     type: Literal["kafka"] = _wanted("A message is sent to a topic.")
-    topic: str = _wanted("The topic.")
+    topic: str = _wanted("The topic; it is made by whoever reads it.")
+    bootstrap: tuple[Address, ...] = _told((), "Brokers to begin with; none: those of `oplog.kafka`.")
+    security: KafkaSecurity | None = _told(
+        None, "How the brokers are reached; left out: as those of `oplog.kafka`, where they are meant."
+    )
+    timeout: Duration = _told(timedelta(seconds=10), _LASTS)
+    tries: Tries = _told(3, _ONCE)
 
 
 class WebhookBroadcast(_Section):
@@ -412,6 +452,8 @@ class WebhookBroadcast(_Section):
 
     type: Literal["webhook"] = _wanted("A URL is posted to.")
     url_file: ConfigPath = _wanted("File with the URL, which may hold a token, mode 0600.")
+    timeout: Duration = _told(timedelta(seconds=10), _LASTS)
+    tries: Tries = _told(3, _ONCE)
 
 
 class ExecBroadcast(_Section):
@@ -419,6 +461,8 @@ class ExecBroadcast(_Section):
 
     type: Literal["exec"] = _wanted("A program is started; the message comes on its standard input.")
     command: Annotated[tuple[str, ...], Field(min_length=1)] = _wanted("Program and arguments, no shell.")
+    timeout: Duration = _told(timedelta(seconds=30), f"{_LASTS} Then it is ended with all that it started.")
+    tries: Tries = _told(3, _ONCE)
 
 
 class FileBroadcast(_Section):
@@ -426,6 +470,7 @@ class FileBroadcast(_Section):
 
     type: Literal["file"] = _wanted("A line is appended to a file.")
     path: ConfigPath = _wanted("The file.")
+    tries: Tries = _told(3, _ONCE)
 
 
 Broadcast = Annotated[
@@ -503,6 +548,13 @@ class Profile(_Section):
             raise ValueError(f"segments.stores names a store that is not there; known: {known}")
         return value
 
+    @model_validator(mode="after")
+    def _brokers_for_broadcast(self) -> Profile:
+        told = self.broadcast
+        if isinstance(told, KafkaBroadcast) and not told.bootstrap and self.oplog.kafka is None:
+            raise ValueError("broadcast of type kafka needs bootstrap, since there is no oplog.kafka")
+        return self
+
     @property
     def ignored(self) -> tuple[str, ...]:
         """Drops that are nobody's mistake, as patterns: those of the config, and a drill's own."""
@@ -539,8 +591,11 @@ class Profile(_Section):
     def secret_files(self) -> list[Path]:
         """Files that hold secrets, and so should be readable by their owner alone."""
         password = self.oplog.kafka.security.password_file if self.oplog.kafka else None
-        webhook = self.broadcast.url_file if isinstance(self.broadcast, WebhookBroadcast) else None
-        files = (self.uri_file, password, self.alerts.urls_file, webhook)
+        told = self.broadcast
+        webhook = told.url_file if isinstance(told, WebhookBroadcast) else None
+        own = told.security if isinstance(told, KafkaBroadcast) else None
+        sent = None if own is None else own.password_file
+        files = (self.uri_file, password, self.alerts.urls_file, webhook, sent)
         return [file.expanduser() for file in files if file is not None]
 
 

@@ -31,6 +31,8 @@ GROUPS = (
     "drill",
     "agent",
     "alerts",
+    "failover",
+    "endpoint",
     "sandbox",
     "config",
 )

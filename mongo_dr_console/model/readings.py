@@ -12,6 +12,7 @@ from mongo_dr_console.model.coverage import Coverage, at
 from mongo_dr_console.model.estimate import Estimate, Measured, Work, estimate, operations_between
 from mongo_dr_console.model.event import CHANGES, Event
 from mongo_dr_console.model.eventfacts import EventFacts, Restored, unanswered
+from mongo_dr_console.model.failoverdoc import FailoverFacts
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.jobfacts import JobFacts, of_lock
 from mongo_dr_console.model.lock import LockInfo
@@ -33,6 +34,7 @@ LOCK = "lock"
 STREAM = "stream"
 KAFKA = "kafka"
 ALERTS = "alerts"
+FAILOVER = "failover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ class Readings:
     """The newest reading of each source; None where a source has neither answered nor failed yet.
 
     A reading of ``lock`` whose value is None and that has no error says: nobody writes to the deployment; one
-    of ``stream``: no agent of this host streams it; one of ``alerts``: no agent ever watched. ``kafka`` is
-    None where the profile has no topic.
+    of ``stream``: no agent of this host streams it; one of ``alerts``: no agent ever watched; one of
+    ``failover``: none watches its primary. ``kafka`` is None where the profile has no topic.
     """
 
     profile: str
@@ -86,6 +88,7 @@ class Readings:
     stream: Reading[StreamFacts | None] | None = None
     kafka: Reading[KeptTopic] | None = None
     alerts: Reading[AlertFacts | None] | None = None
+    failover: Reading[FailoverFacts | None] | None = None
 
     @property
     def identity(self) -> Identity | None:

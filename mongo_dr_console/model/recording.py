@@ -19,11 +19,23 @@ from mongo_dr_console.model.alertfacts import AlertFacts
 from mongo_dr_console.model.backupfacts import StoreFacts
 from mongo_dr_console.model.coverage import Coverage
 from mongo_dr_console.model.eventfacts import EventFacts
+from mongo_dr_console.model.failoverdoc import FailoverFacts
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.oplogfacts import OplogFacts
 from mongo_dr_console.model.reading import Reading
-from mongo_dr_console.model.readings import ALERTS, COVERAGE, EVENTS, JOBS, KAFKA, LOCK, OPLOG, SET, STREAM
+from mongo_dr_console.model.readings import (
+    ALERTS,
+    COVERAGE,
+    EVENTS,
+    FAILOVER,
+    JOBS,
+    KAFKA,
+    LOCK,
+    OPLOG,
+    SET,
+    STREAM,
+)
 from mongo_dr_console.model.setstatus import SetStatus
 from mongo_dr_console.model.streamfacts import KeptTopic, StreamFacts
 
@@ -130,6 +142,7 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
         STREAM: Reading[StreamFacts | None],
         KAFKA: Reading[KeptTopic],
         ALERTS: Reading[AlertFacts | None],
+        FAILOVER: Reading[FailoverFacts | None],
     }
     if kind not in readings:
         raise ValueError(f"not a source: {kind!r}")

@@ -27,6 +27,8 @@ NOT_OF_A_RECORDING = (
     "backup",
     "verify",
     "jobs",
+    "drills",
+    "drill",
     "alert-ack",
     "alert-silence",
     "alert-unsilence",

@@ -16,7 +16,9 @@ from typing import Any, Literal
 
 from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.alert import EVERYTHING
+from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding
 from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.namespace import Namespace
@@ -252,6 +254,24 @@ class Desk:
         finally:
             client.close()
 
+    def drills(self) -> tuple[list[DrillRecord], list[str]]:
+        """The drills that the stores know of, newest first, and which stores could not be asked.
+
+        Raises:
+            WrongUse: The profile has no stores.
+        """
+        from mongo_dr_console.workers.drill_history import read_history
+
+        return read_history(self.profile)
+
+    def failovers(self) -> tuple[tuple[FailoverRecord, ...], tuple[str, ...]]:
+        """The failovers that the ledgers and this host know of, newest first, and which stores could not be
+        asked."""
+        from mongo_dr_console.workers.failover_state import FailoverFiles, read_failovers
+
+        known, unread = read_failovers(self.profile, FailoverFiles.of(self.name, self.profile))
+        return tuple(known), tuple(unread)
+
     # Doing
 
     def restore(self, plan: Plan, typed: str) -> Started:
@@ -293,6 +313,16 @@ class Desk:
         """Reads a snapshot back. ``level``: 1 the files are there, 2 unchanged, 3 readable throughout."""
         self.access.require("operate")
         return self._start("verify", {"snapshot": snapshot, "store": store, "level": level})
+
+    def drill(self, *, full: bool) -> Started:
+        """Rehearses a recovery; ``full``: of the newest snapshot and the stream, into a mongod of its own."""
+        self.access.require("restore")
+        return self._start("drill", {"store": None, "full": full})
+
+    def copy(self, snapshot: str, source: str | None, target: str) -> Started:
+        """Copies a snapshot into another store. ``source``: None for the nearest good copy."""
+        self.access.require("operate")
+        return self._start("copy", {"snapshot": snapshot, "target": target, "source": source})
 
     def acknowledge(self, alert: str) -> str:
         """Takes an alert up; returns where that was noted."""

@@ -16,7 +16,9 @@ from typing import Any
 from textual.pilot import Pilot
 
 from mongo_dr_console.config import Access, Profile
+from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding, fine
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.plan import Intent, Plan
@@ -28,6 +30,7 @@ from mongo_dr_console.workers.access import ConsoleAccess
 from mongo_dr_console.workers.desk import Content, Desk, Started, Target
 from mongo_dr_console.workers.jobs import JobFolder
 from mongo_dr_console.workers.pollers import Listener
+from support.drillkit import drill
 from support.readingkit import LIMITS, NOW, readings
 
 WIDE, SMALL = (120, 36), (80, 24)
@@ -90,6 +93,8 @@ class FakeDesk(Desk):
         self.job_folder = JobFolder(Path("/nowhere/jobs/0badcafe"))
         """Of the job that is started next."""
         self.writes: int | None = 0
+        self.the_drills: tuple[list[DrillRecord], list[str]] = ([drill()], [])
+        self.ledger: tuple[tuple[FailoverRecord, ...], tuple[str, ...]] = ((), ())
 
     def preflight(self, readings: Readings) -> list[Finding]:
         self._asked("preflight")
@@ -114,6 +119,10 @@ class FakeDesk(Desk):
         self._asked("changes", plan.id)
         return (plan if self.the_plan is None else self.the_plan), self.differences
 
+    def drills(self) -> tuple[list[DrillRecord], list[str]]:
+        self._asked("drills")
+        return self.the_drills
+
     def writes_since(self, job: str) -> int | None:
         self._asked("writes_since", job)
         return self.writes
@@ -122,6 +131,10 @@ class FakeDesk(Desk):
         self._asked(what, *about)
         self.done.append((what, *about))
         return "local"
+
+    def failovers(self) -> tuple[tuple[FailoverRecord, ...], tuple[str, ...]]:
+        self._asked("failovers")
+        return self.ledger
 
     def _start(self, kind: str, request: dict[str, Any]) -> Started:
         self.done.append((kind, request))

@@ -31,7 +31,10 @@ from mongo_dr_console.ui.screens.arm import Arm
 from mongo_dr_console.ui.screens.backup import BackupDialog, VerifyDialog
 from mongo_dr_console.ui.screens.choice import Choice
 from mongo_dr_console.ui.screens.dashboard import Dashboard
+from mongo_dr_console.ui.screens.drill_dialog import DrillDialog
+from mongo_dr_console.ui.screens.drills import DrillScreen, DrillsScreen
 from mongo_dr_console.ui.screens.facts import FactsScreen
+from mongo_dr_console.ui.screens.failover import FailoverScreen
 from mongo_dr_console.ui.screens.help import Help
 from mongo_dr_console.ui.screens.job import JobScreen
 from mongo_dr_console.ui.screens.jobs import JobsScreen
@@ -54,6 +57,7 @@ Way = tuple[str, ...] | str | Step
 SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "dashboard": (Dashboard, ()),
     "facts": (FactsScreen, ("v",)),
+    "failover": (FailoverScreen, ("F",)),
     "help": (Help, ("?",)),
     "palette": (Palette, (":",)),
     "jobs": (JobsScreen, ("J",)),
@@ -61,18 +65,20 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "job that is done": (JobScreen, f"job:{DONE}"),
     "job that runs": (JobScreen, f"job:{RUNNING}"),
     "snapshot": (SnapshotScreen, "snapshot:20261122_004640@local"),
+    "drills": (DrillsScreen, ("D",)),
+    "drill": (DrillScreen, ("D", "enter")),
     "arm": (Arm, ("A",)),
     **{f"wizard {int(step)}": (WizardScreen, step) for step in Step},
     "wizard, a time": (WizardScreen, ("R", "enter", "t")),
     "bases": (BasesScreen, ("R", "enter", "c")),
 }
 
-ONLY_ARMED = {BackupDialog, VerifyDialog, SilenceDialog, TypedConfirmation, Choice}
+ONLY_ARMED = {BackupDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfirmation, Choice}
 """Dialogs that an unarmed console must not even open."""
 
 ACCESS: tuple[Access, ...] = ("watch", "restore")
 
-ASKED = ("start", "plan", "preflight", "contents", "targets", "write")
+ASKED = ("start", "drills", "plan", "preflight", "contents", "targets", "write", "ledger")
 """Groups of workers that end by themselves."""
 
 

@@ -1,4 +1,4 @@
-"""Taking a snapshot, and reading one back: what is asked before the job starts."""
+"""Taking a snapshot, reading one back, copying one: what is asked before the job starts."""
 
 from __future__ import annotations
 
@@ -158,6 +158,31 @@ class VerifyDialog(Dialog[int]):
         self.query_one("#level", Pick).choose(chosen.key)
 
 
+class CopyDialog(Dialog[str]):
+    """Asks where to; gives back the store.
+
+    Args:
+        lines: What is copied.
+        stores: Those that do not have it and can be used.
+    """
+
+    def __init__(self, lines: Sequence[Line], stores: Sequence[StoreChoice]) -> None:
+        super().__init__("Copy a snapshot", lines, "Start")
+        self._stores = tuple(stores)
+
+    def fields(self) -> Iterable[Widget]:
+        yield LinesView([Line(), line("Into this store (space):")])
+        yield Pick({s.name: s.where for s in self._stores}, self._stores[0].name, id="store")
+
+    def answer(self) -> str:
+        return str(self.query_one("#store", Pick).chosen)
+
+    @on(RowList.Ticked)
+    @on(RowList.Picked)
+    def _chosen(self, chosen: RowList.Ticked | RowList.Picked) -> None:
+        self.query_one("#store", Pick).choose(chosen.key)
+
+
 def reading_lines(view: View) -> list[Line]:
     """What a backup will read, going by the newest snapshot."""
     backups = view.readings.backups
@@ -178,6 +203,15 @@ def reading_lines(view: View) -> list[Line]:
         f"({size(newest.bytes)}, {size(newest.stored_bytes)} stored){took}."
     )
     return [*rows, *wrapped(text, DIALOG_WIDTH)]
+
+
+def copy_lines(entry: SnapshotEntry, stores: Sequence[str]) -> list[Line]:
+    """What will be copied."""
+    text = (
+        f"Snapshot {entry.name}, which lies in {', '.join(stores)}: {size(entry.stored_bytes)} are read and "
+        "written. It is offered there once it is whole; a copy that was cut off goes on where it was."
+    )
+    return wrapped(text, DIALOG_WIDTH)
 
 
 def verify_lines(entry: SnapshotEntry, stores: Sequence[str]) -> list[Line]:

@@ -1,0 +1,61 @@
+"""What the failover monitor adds to the verdict. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from mongo_dr_console.model.failover import Standing
+from mongo_dr_console.model.failoverdoc import FailoverFacts
+from mongo_dr_console.model.failovertext import pause_lines
+from mongo_dr_console.model.level import Fact, Level
+from mongo_dr_console.model.readings import FAILOVER, Readings
+from mongo_dr_console.model.words import duration
+
+
+def judge_failover(readings: Readings, now: datetime) -> Iterator[Fact]:
+    """Only where a monitor of this host watches, or did."""
+    reading = readings.failover
+    if reading is None:
+        return
+    if reading.error is not None:
+        yield Fact(Level.UNKNOWN, "failover-unknown", FAILOVER, reading.error.message, 25)
+    facts = reading.value
+    if facts is None:
+        return
+    if facts.stale(now):
+        if facts.endpoint_kind:
+            ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
+            text = f"The failover monitor on {facts.host} is gone since {ago}: the endpoint is not switched."
+            yield Fact(Level.WARNING, "failover-monitor-gone", FAILOVER, text, 67)
+        return
+    yield from _runs(facts)
+    yield from _standing(facts)
+    for text in pause_lines(facts.pause, now):
+        yield Fact(Level.WARNING, "failover-paused", FAILOVER, f"Failover {text}", 53)
+    if facts.endpoint_error:
+        text = f"The endpoint cannot be read: {facts.endpoint_error}"
+        yield Fact(Level.WARNING, "endpoint-unread", FAILOVER, text, 54)
+
+
+def _runs(facts: FailoverFacts) -> Iterator[Fact]:
+    run = facts.run or facts.last
+    if run is None:
+        return
+    stuck = run.stuck
+    if stuck is not None and run.state in ("running", "failed"):
+        text = f"FAILOVER {run.id} NEEDS A HAND at {stuck.step}: {stuck.manual}"
+        yield Fact(Level.CRITICAL, "failover-by-hand", FAILOVER, text, 98)
+    elif facts.run is not None:
+        current = run.current
+        step = "" if current is None else f" at {current.step}"
+        text = f"FAILOVER {run.id} is under way{step}: {run.why}"
+        yield Fact(Level.CRITICAL, "failover-running", FAILOVER, text, 96)
+
+
+def _standing(facts: FailoverFacts) -> Iterator[Fact]:
+    if facts.standing is Standing.ONLY_THIS_HOST:
+        yield Fact(Level.WARNING, "primary-hidden", FAILOVER, facts.text, 66)
+    elif facts.standing is Standing.SUSPECT and facts.advice:
+        text = f"{facts.text} {facts.advice}"
+        yield Fact(Level.CRITICAL, "failover-by-hand", FAILOVER, text, 97)

@@ -1,0 +1,146 @@
+"""Failovers: how the primary stands, where applications are led, and each run-book step by step."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+
+from mongo_dr_console.model.failoverdoc import FailoverFacts, FailoverRecord
+from mongo_dr_console.ui.background import Problem, in_thread
+from mongo_dr_console.ui.failoverpage import monitor_lines, run_lines
+from mongo_dr_console.ui.lines import Line, wrapped
+from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.view import View
+from mongo_dr_console.ui.widgets.lines_view import LinesView
+from mongo_dr_console.ui.widgets.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from mongo_dr_console.ui.app import ConsoleApp
+
+_AGAIN_SECONDS = 15.0
+
+
+class FailoverScreen(Screen[None]):
+    """The one that is under way first, then those of the ledgers; they are there also while the agent is
+    down."""
+
+    AUTO_FOCUS = "#body"
+    DEFAULT_CSS = """
+    FailoverScreen #body {
+        height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", id="failover.back"),
+        Binding("left,h", "turn(1)", "older", id="failover.older"),
+        Binding("right,l", "turn(-1)", "newer", id="failover.newer"),
+        Binding("j", "scroll(1)", "scroll down", show=False, id="failover.down"),
+        Binding("k", "scroll(-1)", "scroll up", show=False, id="failover.up"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ledger: tuple[FailoverRecord, ...] = ()
+        self._unread: tuple[str, ...] = ()
+        self._problem: Problem | None = None
+        self._asked = float("-inf")
+        self._read = False
+        self._chosen: str | None = None
+        self._ended: str | None = None
+
+    @property
+    def console(self) -> ConsoleApp:
+        return cast("ConsoleApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine(id="status")
+        with VerticalScroll(id="body"):
+            yield LinesView(id="text")
+        yield OwnKeys(self._not_now)
+
+    def on_mount(self) -> None:
+        self.show(self.console.view)
+
+    def on_resize(self) -> None:
+        self.show(self.console.view)
+
+    def show(self, view: View) -> None:
+        self.query_one(StatusLine).show(view)
+        facts = _facts(view)
+        last = None if facts is None or facts.last is None else facts.last.id
+        due = self._asked + _AGAIN_SECONDS <= monotonic() or last != self._ended
+        if due and not view.recorded:  # a recording has no ledger behind it
+            self._asked, self._ended = monotonic(), last
+            self.run_worker(self._ask(), exit_on_error=False, exclusive=True, group="ledger")
+        width = self.query_one("#text", LinesView).size.width
+        if width:
+            self.query_one("#text", LinesView).set_lines(self._lines(view, max(30, width)))
+        self.query_one(OwnKeys).refresh_keys()
+
+    def action_back(self) -> None:
+        """Back to where it was opened from."""
+        if self.app.screen is self:
+            self.app.pop_screen()
+
+    def action_turn(self, by: int) -> None:
+        """Shows the run-book before or after this one."""
+        known = self._known(self.console.view)
+        if known:
+            at = min(max(self._at(known) + by, 0), len(known) - 1)
+            # The newest follows what is under way.
+            self._chosen = known[at].id if at else None
+            self.query_one("#body").scroll_home(animate=False)
+            self.show(self.console.view)
+
+    def action_scroll(self, by: int) -> None:
+        """Moves the text by a line."""
+        self.query_one("#body").scroll_relative(y=by, animate=False)
+
+    async def _ask(self) -> None:
+        found = await in_thread(self.console.desk.failovers)
+        self._read = True
+        if isinstance(found, Problem):
+            self._problem = found
+        else:
+            self._problem = None
+            self._ledger, self._unread = found
+        if self.is_attached:
+            self.show(self.console.view)
+
+    def _lines(self, view: View, width: int) -> list[Line]:
+        reading = view.readings.failover
+        error = "" if reading is None or reading.error is None else reading.error.message
+        rows = monitor_lines(_facts(view), error, view.now, width)
+        known = self._known(view)
+        if known:
+            at = self._at(known)
+            book = run_lines(known[at], at + 1, len(known), view.now, width)
+            # What is under way comes first: on a small screen the rest is below.
+            rows = [*book, Line(), *rows] if known[at].ended_at is None else [*rows, Line(), *book]
+        elif self._read:
+            rows += [Line(), *wrapped("No failover is recorded.", width, "dim")]
+        unread = self._unread if self._problem is None else (self._problem.message,)
+        return rows + [row for text in unread for row in wrapped(f"? {text}", width, "unknown", "  ")]
+
+    def _known(self, view: View) -> tuple[FailoverRecord, ...]:
+        """Newest first; one that is under way, or that no store has yet, included."""
+        facts = _facts(view)
+        here = [] if facts is None else [r for r in (facts.run, facts.last) if r is not None]
+        by_id = {r.id: r for r in (*self._ledger, *here)}
+        return tuple(sorted(by_id.values(), key=lambda r: r.started_at, reverse=True))
+
+    def _at(self, known: tuple[FailoverRecord, ...]) -> int:
+        return next((n for n, r in enumerate(known) if r.id == self._chosen), 0)
+
+    def _not_now(self) -> set[str]:
+        return set() if len(self._known(self.console.view)) > 1 else {"failover.older", "failover.newer"}
+
+
+def _facts(view: View) -> FailoverFacts | None:
+    reading = view.readings.failover
+    return None if reading is None else reading.value
