@@ -29,4 +29,4 @@ class AlertsSource:
     def _look(self, readings: Readings) -> AlertFacts | None:
         from mongo_dr_console.workers.alerting import known_alerts
 
-        return known_alerts(self._profile_name, self._profile, readings).facts
+        return known_alerts(self._profile_name, self._profile, readings)

@@ -8,19 +8,28 @@ from typing import Any
 
 import pytest
 from support.listeners import http_listener
+from support.readingkit import HERE
 from support.scene import call, refused
 
 from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.alert import Alert, AlertState, Kind
 from mongo_dr_console.model.alertfacts import AlertFacts, WayFacts
 from mongo_dr_console.model.level import Level
-from mongo_dr_console.workers.alertstate import facts_file, own_place, shared_place, write_facts
+from mongo_dr_console.workers import agentplace
+from mongo_dr_console.workers.agentplace import identity_file, place_of
+from mongo_dr_console.workers.alertstate import facts_file, own_part, shared_part, write_facts
 
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The deployment does not answer: it is known from before."""
     monkeypatch.setenv("MDR_STATE_DIR", str(tmp_path / "state"))
-    return written(tmp_path)
+    monkeypatch.setattr(agentplace, "_asked", lambda _: None)
+    path = written(tmp_path)
+    file = identity_file("test", profile(path))
+    file.parent.mkdir(parents=True)
+    file.write_text(HERE.model_dump_json())
+    return path
 
 
 def written(folder: Path, more: str = "", access: str = "operate") -> Path:
@@ -28,7 +37,7 @@ def written(folder: Path, more: str = "", access: str = "operate") -> Path:
     path = folder / "config.toml"
     rows = (
         "[profiles.test]",
-        "uri = 'mongodb://127.0.0.1:1/?replicaSet=rs0'",
+        "uri = 'mongodb://127.0.0.1:1/'",
         f"access = '{access}'",
         f"state_dir = '{folder}/state'",
         "[profiles.test.stores.local]",
@@ -96,7 +105,7 @@ def test_one_alert_is_taken_up(config: Path) -> None:
     left(config)
     answer = call(config, "alerts", "ack", "abc", "--json")
     assert answer.json["alert"]["subject"] == "b:1" and answer.json["noted_in"] == "local"
-    place = shared_place(profile(config), "rs0")
+    place = shared_part(profile(config), place_of("test", profile(config)))
     assert place is not None and [ack.alert for ack in place.read_orders().acks] == ["abc00001"]
     refused(config, ("alerts", "ack", "ab"), "alert-unknown", 2, "Several alerts", "mdr alerts list")
     refused(config, ("alerts", "ack", "fff"), "alert-unknown", 2, "No alert 'fff' runs")
@@ -119,7 +128,7 @@ def test_where_the_store_is_gone_it_is_noted_here_and_said(config: Path, tmp_pat
     (tmp_path / "store").rmdir()
     answer = call(config, "alerts", "silence", "all", "--json")
     assert answer.json["noted_in"] == "here" and "only an agent here hears it" in answer.err
-    assert len(own_place(profile(config), "rs0").read_orders().silences) == 1
+    assert len(own_part("test", profile(config)).read_orders().silences) == 1
     assert not (tmp_path / "store").exists()
 
 
