@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,6 +29,7 @@ from support.readingkit import (
     store,
 )
 
+from mongo_dr_console.agent import metrics
 from mongo_dr_console.agent.metrics import MetricsDuty
 from mongo_dr_console.model.alert import Alert, AlertState, Kind, Silence
 from mongo_dr_console.model.alertfacts import AlertFacts, WayFacts
@@ -188,12 +190,21 @@ def test_several_profiles_share_an_address_and_the_last_one_lets_it_go(page: Pag
     assert {dict(labels)["profile"] for _, labels in values(page.text())} == {"test"}
 
 
-def test_an_address_that_is_taken_is_told_and_stops_nothing(page: Page) -> None:
-    taken = page.duty("test", f"127.0.0.1:{page.duties[0].port}")
-    taken.start()
-    assert taken.port == 0 and "cannot be served" in page.told[0]
-    taken.stop()
-    assert values(page.text())
+def test_an_address_that_is_taken_is_told_and_had_once_it_is_free(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "_RETRY_SECONDS", 0.02)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        waits = page.duty("test", f"127.0.0.1:{port}")
+        waits.start()
+        assert waits.port == 0 and "cannot be served" in page.told[0]
+    waits._retrying.join(30)
+    assert waits.port == port and page.told[-1] == f"metrics: served on 127.0.0.1:{port}"
+    waits.stop()
+    assert waits.join(30) and values(page.text())
 
 
 def test_every_metric_of_every_rule_is_there() -> None:
