@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from mongo_dr_console.config import Profile
-from mongo_dr_console.model.alert import Kind, Rules, Timing
+from mongo_dr_console.model.alert import AT_ONCE, Kind, Rules, Timing
 from mongo_dr_console.model.alertfacts import AlertFacts
 from mongo_dr_console.model.trouble import Failed, Trouble
 from mongo_dr_console.stores.agents_store import Shared, agents_store_name
@@ -86,12 +88,13 @@ def rules_of(profile: Profile) -> Rules:
     """The times of the profile's alerts as the model wants them."""
     alerts = profile.alerts
     usual = Timing(alerts.start_after, alerts.end_after, alerts.repeat)
-    kinds = {}
+    kinds = {kind: replace(usual, start_after=timedelta(0)) for kind in AT_ONCE}
     for name, own in alerts.kinds.items():
+        before = kinds.get(Kind(name), usual)
         kinds[Kind(name)] = Timing(
-            usual.start_after if own.start_after is None else own.start_after,
-            usual.end_after if own.end_after is None else own.end_after,
-            usual.repeat if own.repeat is None else own.repeat,
+            before.start_after if own.start_after is None else own.start_after,
+            before.end_after if own.end_after is None else own.end_after,
+            before.repeat if own.repeat is None else own.repeat,
             own.on,
         )
     return Rules(usual, kinds, alerts.clear_at)

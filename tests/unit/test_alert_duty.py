@@ -26,7 +26,7 @@ from mongo_dr_console.stores.alert_orders import AlertPlace
 from mongo_dr_console.workers import agentplace, alertmemory
 from mongo_dr_console.workers.agentplace import identity_file, own_place
 from mongo_dr_console.workers.alerting import acknowledge, known_alerts, silence, unsilence
-from mongo_dr_console.workers.alertstate import facts_file, read_facts
+from mongo_dr_console.workers.alertstate import facts_file, read_facts, rules_of
 from mongo_dr_console.workers.notify import ways_of
 
 FOLDER = deployment_folder(HERE)
@@ -328,6 +328,23 @@ def test_it_is_seen_that_nobody_watches_and_that_nothing_is_sent(scene: Scene) -
         and [a.subject for a in document.alerts] == ["b:1"]
     )
     assert alerts_document("test", None, scene.now).agent is None
+
+
+def test_the_profile_says_when_messages_are_sent(tmp_path: Path) -> None:
+    kinds = {
+        "failover": {"end_after": "5s"},
+        "rto": {"on": False},
+        "rpo": {"start_after": "9s", "repeat": "0s"},
+    }
+    rules = rules_of(
+        Scene(tmp_path, alerts={"kinds": kinds, "start_after": "40s", "clear_at": "80%"}).profile
+    )
+    seconds = {
+        kind: (rules.of(kind).start_after.total_seconds(), rules.of(kind).end_after.total_seconds())
+        for kind in (Kind.CANARY, Kind.FAILOVER, Kind.RPO)
+    }
+    assert seconds == {Kind.CANARY: (40, 60), Kind.FAILOVER: (0, 5), Kind.RPO: (9, 60)}
+    assert not rules.of(Kind.RTO).on and rules.of(Kind.RPO).repeat == timedelta(0) and rules.clear_at == 0.8
 
 
 def test_it_runs_as_a_duty_and_ends_in_order(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from support.failoverstates import failing, monitor, run, stuck
 from support.readingkit import (
     DOWN,
     LIMITS,
@@ -54,6 +55,7 @@ def aged(value: Readings, now: datetime) -> Readings:
         stores={name: fresh(one) for name, one in value.stores.items()},
         coverage=fresh(value.coverage),
         jobs=fresh(value.jobs),
+        failover=fresh(value.failover),
         stream=stream,
     )
 
@@ -179,6 +181,13 @@ CASES: dict[Kind, Case] = {
         None,
         readings(set=reading("set", set_status(), error=DOWN)),
     ),
+    Kind.FAILOVER: Case(
+        readings(failover=reading("failover", monitor(run=run(2, 5, state="running")))),
+        Level.WARNING,
+        readings(failover=reading("failover", monitor(last=run()))),
+        None,
+        readings(failover=reading("failover", failing(stuck()))),
+    ),
     Kind.MEMBER_DOWN: Case(dead(3), Level.WARNING, FINE, None, dead(2)),
     Kind.MARGIN: Case(margin(7000), Level.WARNING, margin(20_000), margin(7500), margin(60)),
     Kind.OPLOG_WINDOW: Case(took(60_000), Level.WARNING, took(100), took(49_000), took(150_000)),
@@ -296,6 +305,7 @@ def silent(value: Readings) -> Readings:
         stores={name: mute(one) for name, one in value.stores.items()},
         coverage=mute(value.coverage),
         jobs=mute(value.jobs),
+        failover=mute(value.failover),
         stream=mute(value.stream),
     )
 

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
+from support.failoverstates import failing, stuck
 from support.readingkit import (
     DOWN,
     LIMITS,
@@ -60,6 +61,7 @@ FULL = readings(
     oplog=reading("oplog", oplog(members=(MemberLag("a:1", 0.0, 99.0),))),
     stream=reading("stream", STREAM),
     kafka=reading("kafka", TOPIC),
+    failover=reading("failover", failing(stuck())),
     jobs=reading("jobs", (JobFacts("aaaa0001", "backup", "failed", started_at=NOW),)),
 )
 FACTS = AlertFacts(
@@ -161,6 +163,7 @@ def test_values_are_those_of_the_readings(page: Page) -> None:
     assert found["mdr_alerts", (("kind", "oplog-lag"), ("level", "critical"), profile)] == 1
     assert found["mdr_alert_way_up", (profile, ("way", "json-1"))] == 0
     assert found["mdr_alert_messages_failed_total", (profile, ("way", "json-1"))] == 2
+    assert found["mdr_failover_needs_hand", (profile,)] == found["mdr_failover_running", (profile,)] == 1
     assert found["mdr_jobs", (("kind", "backup"), profile, ("state", "failed"))] == 1
 
 
