@@ -361,6 +361,16 @@ def test_a_newer_job_that_fails_too_is_news_and_a_running_one_is_not() -> None:
     assert [e for e, _ in clock.events] == ["start", "start", "end"]
 
 
+def test_two_snapshots_of_one_position_are_compared_by_their_order() -> None:
+    """Of a deployment at rest: the third is as large as the second, whatever the first was."""
+    seen = readings(
+        snapshot(90, stored_bytes=9000),
+        snapshot(30, name="20261122_020000", stored_bytes=1000),
+        snapshot(30, name="20261122_020001", stored_bytes=1000),
+    )
+    assert look_at(seen, LIMITS, NOW)[Kind.BACKUP_SIZE].signs[""].level is Level.FINE
+
+
 def test_a_snapshot_behind_a_gap_ends_it() -> None:
     gap = Gap(at(60), at(50), Cause.ROLLED_OVER, "The oplog that followed is gone.")
     seen = readings(coverage=reading("coverage", replace(coverage(snapshot(30)), gaps=(gap,))))
