@@ -178,7 +178,7 @@ def test_a_member_that_only_this_host_cannot_reach_causes_no_switch(
                 assert "still follow it: nothing is switched" in facts.text
                 silent = next(m.silent for m in facts.members if m.name == before.primary)
                 facts = watched.wait_facts(
-                    lambda f: next(m.silent for m in f.members if m.name == before.primary) > silent + 10
+                    lambda f: next(m.silent for m in f.members if m.name == before.primary) > silent + 4
                 )
                 assert facts.standing is Standing.ONLY_THIS_HOST and facts.run is None
             finally:
