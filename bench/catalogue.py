@@ -166,7 +166,7 @@ def look_at_snapshots(options: argparse.Namespace) -> dict[str, Any]:
     store, now = store_of(options), datetime.now(UTC)
 
     def work() -> int:
-        entries, troubles = list_all({store.name: store}, Path(options.cache))
+        entries, troubles = list_all({store.name: store}, Path(options.cache), whole=False)
         assert not troubles
         return len([row.to_json(now) for row in rows(entries)])
 

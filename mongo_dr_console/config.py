@@ -25,8 +25,10 @@ from pydantic import (
     model_validator,
 )
 
+from mongo_dr_console.model.alert import Kind
 from mongo_dr_console.model.configerrors import Problem, explain
 from mongo_dr_console.model.namespace import DRILL_DATABASE
+from mongo_dr_console.model.schedule import Window
 from mongo_dr_console.model.trouble import Unreachable, WrongUse
 
 APP = "mongo-dr-console"
@@ -119,6 +121,10 @@ def _cron(value: str) -> str:
     except CronSimError as error:
         raise ValueError(f"not a cron expression such as '0 2 * * *': {error}") from None
     return value
+
+
+def _window(value: str) -> str:
+    return str(Window.parse(value))
 
 
 def _timezone(value: str) -> str:
@@ -264,6 +270,13 @@ class Thresholds(_Section):
     margin: DurationThreshold = _told(
         _over("12h"), "Time until point-in-time recovery would break; less is worse."
     )
+    canary: DurationThreshold = _told(
+        _over("60s"), "Until 99 of 100 heartbeats are safe in a sink of the stream."
+    )
+    oplog_window: RatioThreshold = _told(
+        RatioThreshold(warning=2.0, critical=1.0),
+        "How far the oplog reaches back, against what a backup takes; less is worse.",
+    )
 
 
 class Targets(_Section):
@@ -310,17 +323,68 @@ class OplogConfig(_Section):
 
 
 class Schedule(_Section):
-    """When the agent does what: cron expressions."""
+    """When the agent does what: cron expressions, such as `0 2 * * *`."""
 
     backup: Cron | None = _told(None, "Takes a snapshot.")
+    verify: Cron | None = _told(None, "Verifies the snapshot most in need, at a low rate.")
+    prune: Cron | None = _told(None, "Removes what the retention lets go.")
     drill: Cron | None = _told(None, "Rehearses a recovery.")
-    timezone: Annotated[str, AfterValidator(_timezone)] = _told("UTC", "Zone of the expressions.")
+    timezone: Annotated[str, AfterValidator(_timezone)] = _told(
+        "UTC", "Zone of the expressions and the window."
+    )
+    jitter: Duration = _told(timedelta(), "A run begins up to so long after its time.")
+    window: Annotated[str, AfterValidator(_window)] | None = _told(
+        None, "Runs begin within these hours only, as in `22:00-06:00`."
+    )
+
+
+class KindAlerts(_Section):
+    """Other times for one kind of alert; its name is one of those in docs/alerts.md."""
+
+    on: bool = _told(True, "Whether it is watched.")
+    start_after: Duration | None = _told(None, "How long it must be so before it is told.")
+    end_after: Duration | None = _told(None, "How long it must be over before that is told.")
+    repeat: Duration | None = _told(None, "From one message to the next while it lasts; `0s`: none.")
 
 
 class Alerts(_Section):
-    """Who is told."""
+    """Who is told of what, and when."""
 
     urls_file: ConfigPath | None = _told(None, "File with Apprise URLs, one a line, mode 0600.")
+    command: Annotated[tuple[str, ...], Field(min_length=1)] | None = _told(
+        None, "Program and arguments, no shell; the message comes on its standard input, as JSON."
+    )
+    log: bool = _told(True, "Messages also go to what the agent prints.")
+    timeout: Duration = _told(timedelta(seconds=20), "A way that takes longer is given up, and tried again.")
+    start_after: Duration = _told(timedelta(seconds=30), "How long something must be so before it is told.")
+    end_after: Duration = _told(timedelta(seconds=60), "How long it must be over before that is told.")
+    repeat: Duration = _told(timedelta(hours=4), "From one message to the next while it lasts; `0s`: none.")
+    clear_at: Ratio = _told(
+        0.9, "What a value must come back to, of its limit, to be over: no message for every small move."
+    )
+    silence: Duration = _told(timedelta(hours=2), "How long a silence lasts where nothing is said.")
+    kinds: dict[str, KindAlerts] = Field(default_factory=dict, description="Other times for single kinds.")
+
+    @field_validator("kinds")
+    @classmethod
+    def _known_kinds(cls, value: dict[str, KindAlerts]) -> dict[str, KindAlerts]:
+        if any(name not in set(Kind) for name in value):
+            raise ValueError(f"there is no such kind of alert; known: {', '.join(Kind)}")
+        return value
+
+    @field_validator("clear_at")
+    @classmethod
+    def _a_share(cls, value: float) -> float:
+        if not 0 < value <= 1:
+            raise ValueError("a share of the limit, from 1% to 100%")
+        return value
+
+    @field_validator("timeout")
+    @classmethod
+    def _some_time(cls, value: timedelta) -> timedelta:
+        if value <= timedelta(0):
+            raise ValueError("longer than 0s")
+        return value
 
 
 _TRIES = "How often it is tried before a person is told; after that it goes on more slowly."

@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel
 
+from mongo_dr_console.model import alertfacts, failoverdoc, statusdoc
 from mongo_dr_console.model import documents as printed
-from mongo_dr_console.model import failoverdoc, statusdoc
+from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.drill import DrillHistoryDocument, DrillRecord
 from mongo_dr_console.model.finding import DoctorDocument
 from mongo_dr_console.model.jobview import JobDocument, JobsDocument
@@ -65,6 +66,11 @@ DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("what is written into an endpoint; on the standard input of its program", failoverdoc.EndpointContent),
     ("a line of the ledger of failovers", failoverdoc.FailoverRecord),
     ("the failover monitor's state", failoverdoc.FailoverFacts),
+    ("mdr alerts list", alertfacts.AlertsDocument),
+    ("mdr alerts ack", alertfacts.AckDocument),
+    ("mdr alerts silence, unsilence", alertfacts.SilenceDocument),
+    ("mdr alerts test", alertfacts.AlertTestDocument),
+    ("what alerts.command gets on its standard input", Message),
     ("mdr sandbox up", Practice),
     ("mdr sandbox status", PracticeStatus),
     ("mdr sandbox incident", Incident),

@@ -1,156 +1,138 @@
-"""The agent: the stream of one profile into all of its sinks, until it is told to end."""
+"""The agent as a process: one for each profile of a config file, signals, and the service manager."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import socket
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 
-from mongo_dr_console.agent.canary import Canary
-from mongo_dr_console.config import Profile
-from mongo_dr_console.model.link import Link
-from mongo_dr_console.model.position import Position
-from mongo_dr_console.model.streamfacts import StreamFacts
-from mongo_dr_console.model.trouble import Refused, Trouble, WrongUse
-from mongo_dr_console.stores.catalogue import list_snapshots
-from mongo_dr_console.stores.open import open_stores
-from mongo_dr_console.stream.pump import Pump, Way
-from mongo_dr_console.stream.sinks import sink_makers
-from mongo_dr_console.stream.watch import SetWatch
-from mongo_dr_console.workers.streamstate import agent_folder, state_file, write_state
+from mongo_dr_console.agent.heard import Signals, listening
+from mongo_dr_console.agent.log import Log
+from mongo_dr_console.agent.notify import notify, reloading, watchdog_seconds
+from mongo_dr_console.agent.orders import Orders, only_one
+from mongo_dr_console.agent.profile import ProfileAgent
+from mongo_dr_console.agent.term import END_SECONDS
+from mongo_dr_console.config import load_config
+from mongo_dr_console.model.trouble import Trouble, WrongUse
 
-_EVERY_SECONDS = 1.0
-_END_SECONDS = 30.0
-
-Tell = Callable[[str], None]
+_LOOK_SECONDS = 1.0
+_LAST_SECONDS = END_SECONDS + 10
 
 
-def run_agent(name: str, profile: Profile, stop: threading.Event, tell: Tell) -> bool:
-    """Streams until ``stop`` is set; whether everything that was read was made safe then.
+def run_agent(config_file: Path, names: Sequence[str], log: Log) -> bool:
+    """Does the work of these profiles until SIGTERM or SIGINT; SIGHUP reads the config file again. To be
+    called in the main thread.
 
     Args:
-        name, profile: Whose stream.
-        stop: Set by a signal.
-        tell: A line for whoever looks after the process.
+        names: Of profiles; none: all that the file has.
+
+    Returns:
+        Whether everything that was begun was finished.
 
     Raises:
-        WrongUse: The profile has nothing to stream to.
-        Refused: Another agent of this host streams this profile already.
+        WrongUse: The config is wrong, or a profile asks for nothing or for what cannot be had.
+        Refused: Another agent of this host works for one of these profiles.
     """
-    makers = sink_makers(profile)
-    if not makers:
-        raise WrongUse(
-            "nothing-to-stream",
-            f"Profile {name} has nothing to stream its oplog to.",
-            f'Add a section to it: [profiles.{name}.oplog.segments] with stores = ["STORE"]',
-        )
-    with _only_one(name, profile):
-        uri = profile.connection_uri()
-        canary = Canary(uri, f"{socket.gethostname()}/{name}")
-        watch = SetWatch(uri)
-        pumps = [
-            Pump(
-                sink,
-                Way(uri, profile.environment, watch, maker, lambda: snapshot_ends(profile), canary.moved),
-            )
-            for sink, maker in makers.items()
-        ]
-        return _Running(name, profile, watch, canary, pumps, tell).run(stop)
+    crew = _Crew(config_file, names, log)
+    with listening(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals, crew.locks:
+        crew.begin()
+        notify("READY=1")
+        _until_told_to_end(crew, signals)
+        notify("STOPPING=1")
+        return crew.end()
 
 
-class _Running:
-    def __init__(
-        self,
-        name: str,
-        profile: Profile,
-        watch: SetWatch,
-        canary: Canary,
-        pumps: Sequence[Pump],
-        tell: Tell,
-    ) -> None:
-        self._name, self._profile = name, profile
-        self._watch, self._canary, self._pumps, self._tell = watch, canary, pumps, tell
-        self._started_at = datetime.now(UTC)
-        self._file = state_file(name, profile)
-        self._told: dict[str, str] = {}
+def _until_told_to_end(crew: _Crew, signals: Signals) -> None:
+    every = watchdog_seconds()
+    while True:
+        heard = signals.next(min(_LOOK_SECONDS, every or _LOOK_SECONDS))
+        if heard in (signal.SIGTERM, signal.SIGINT):
+            return
+        if heard == signal.SIGHUP:
+            reloading()
+            crew.reload()
+            notify("READY=1")
+        if every is not None and crew.alive:
+            notify("WATCHDOG=1")
 
-    def run(self, stop: threading.Event) -> bool:
-        self._watch.start()
-        for pump in self._pumps:
-            pump.start()
-        if self._profile.access != "watch":
-            # Whoever may only watch writes nothing, not even a heartbeat.
-            self._canary.start([p.name for p in self._pumps])
-        while not stop.wait(_EVERY_SECONDS):
-            self._write()
-        self._canary.stop()
-        for pump in self._pumps:
-            pump.stop()
-        ended = [pump.join(_END_SECONDS) for pump in self._pumps]
-        self._watch.stop()
-        self._write(running=False)
+
+class _Crew:
+    """An agent for each profile."""
+
+    def __init__(self, config_file: Path, names: Sequence[str], log: Log) -> None:
+        self._file, self._names, self._log = config_file, tuple(names), log
+        self._agents: dict[str, ProfileAgent] = {}
+        self._locked: dict[str, ExitStack] = {}
+        self.locks = ExitStack()
+
+    @property
+    def alive(self) -> bool:
+        return all(agent.alive for agent in self._agents.values())
+
+    def begin(self) -> None:
+        orders = self._orders()
+        for each in orders:
+            self._lock(each)
+        for each in orders:
+            self._begin(each)
+
+    def reload(self) -> None:
+        """By the config file as it is now; one that is wrong changes nothing."""
+        try:
+            orders = {each.name: each for each in self._orders()}
+        except Trouble as trouble:
+            self._log.say(f"the config was not reloaded, the old one stays: {trouble}", level="error")
+            return
+        for name in [n for n in self._agents if n not in orders]:
+            agent = self._agents.pop(name)
+            agent.stop()
+            agent.join(_LAST_SECONDS)
+            self._locked.pop(name).close()
+        for name, each in orders.items():
+            if name in self._agents:
+                self._agents[name].reload(each)
+            else:
+                try:
+                    self._lock(each)
+                except Trouble as trouble:
+                    self._log.say(str(trouble), name, "error")
+                    continue
+                self._begin(each)
+        self._log.say("the config was reloaded")
+
+    def end(self) -> bool:
+        for agent in self._agents.values():
+            agent.stop()
+        deadline = time.monotonic() + _LAST_SECONDS
+        ended = [a.join(max(0.0, deadline - time.monotonic())) for a in self._agents.values()]
         return all(ended)
 
-    def _write(self, *, running: bool = True) -> None:
-        sinks = tuple(
-            p.facts.model_copy(update={"canary": self._canary.latency(p.name)}) for p in self._pumps
-        )
-        facts = StreamFacts(
-            profile=self._name,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            started_at=self._started_at,
-            written_at=datetime.now(UTC),
-            running=running,
-            committed=self._watch.committed,
-            sinks=sinks,
-        )
-        try:
-            write_state(self._file, facts)
-        except OSError as error:
-            self._tell_once("state", f"{self._file} cannot be written: {error.strerror}")
-        for sink in sinks:
-            why = "" if sink.trouble is None else f": {sink.trouble.message}"
-            broken = f" ({len(sink.breaks)} breaks)" if sink.breaks else ""
-            self._tell_once(sink.name, f"{sink.name} {sink.state}{broken}{why}")
+    def _orders(self) -> list[Orders]:
+        """Raises Trouble where one of them cannot be followed."""
+        config = load_config(self._file)
+        unknown = [name for name in self._names if name not in config.profiles]
+        if unknown or not config.profiles:
+            raise WrongUse(
+                "profile-unknown",
+                f"There is no profile {unknown[0]!r} in {self._file}." if unknown else "There is no profile.",
+                f"Known: {', '.join(sorted(config.profiles)) or 'none'}",
+            )
+        orders = [
+            Orders(name, config.profiles[name], self._file, config.agent)
+            for name in self._names or sorted(config.profiles)
+        ]
+        for each in orders:
+            each.check()
+        return orders
 
-    def _tell_once(self, about: str, text: str) -> None:
-        if self._told.get(about) != text:
-            self._told[about] = text
-            self._tell(text)
+    def _lock(self, orders: Orders) -> None:
+        stack = ExitStack()
+        stack.enter_context(only_one(orders.name, orders.profile))
+        self._locked[orders.name] = stack
+        self.locks.callback(stack.close)
 
-
-def snapshot_ends(profile: Profile) -> list[Link]:
-    """Where the snapshots in the profile's stores end, oldest first: a stream that has nothing yet begins at
-    the first that the oplog still has, so that both join."""
-    found: dict[Position, Link] = {}
-    for store in open_stores(profile).values():
-        try:
-            entries = list_snapshots(store)
-        except Trouble:
-            continue
-        for entry in entries:
-            if entry.restorable and entry.scope is None and entry.window is not None:
-                window = entry.window
-                found[window.end] = Link(window.end, window.end_term, window.end_hash)
-    return [found[end] for end in sorted(found)]
-
-
-@contextmanager
-def _only_one(name: str, profile: Profile) -> Iterator[None]:
-    folder = agent_folder(profile)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise Refused(
-                "agent-running",
-                f"An agent of this host streams profile {name} already.",
-                "See how far it is: mdr status",
-            ) from None
-        yield
+    def _begin(self, orders: Orders) -> None:
+        self._agents[orders.name] = agent = ProfileAgent(orders, self._log.of(orders.name))
+        agent.start()

@@ -41,12 +41,7 @@ def choose(name: str | None) -> Chosen:
     Raises:
         WrongUse: No config, an unknown profile, or several and no default.
     """
-    path = configuration.config_path()
-    practice = configuration.practice_folder() / "config.toml"
-    if practice.exists() and (name == PRACTICE or not path.exists()) and name in (None, PRACTICE):
-        if name is None:
-            say("mdr: no config file of yours; using the practice deployment")
-        path = practice
+    path = config_of(name)
     config = configuration.load_config(path)
     known = sorted(config.profiles)
     wanted = name or config.default_profile or (known[0] if len(known) == 1 else None)
@@ -63,3 +58,15 @@ def choose(name: str | None) -> Chosen:
             f"Known: {', '.join(known) or 'none'}",
         )
     return Chosen(wanted, config.profiles[wanted], path, named=name is not None, alone=len(known) == 1)
+
+
+def config_of(name: str | None) -> Path:
+    """The config file that the named profile, or every profile, is looked for in: the user's, or that of the
+    practice deployment as in ``choose``."""
+    path = configuration.config_path()
+    practice = configuration.practice_folder() / "config.toml"
+    if practice.exists() and (name == PRACTICE or not path.exists()) and name in (None, PRACTICE):
+        if name is None:
+            say("mdr: no config file of yours; using the practice deployment")
+        return practice
+    return path

@@ -30,6 +30,7 @@ GROUPS = (
     "jobs",
     "drill",
     "agent",
+    "alerts",
     "failover",
     "endpoint",
     "sandbox",

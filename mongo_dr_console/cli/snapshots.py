@@ -191,7 +191,7 @@ def _catalogue(chosen: Chosen, store: str | None) -> tuple[list[CatalogueRow], d
     from mongo_dr_console.stores.open import choose_stores
 
     stores = choose_stores(chosen.profile, [store] if store else None)
-    entries, troubles = list_all(stores, cache_folder(chosen.profile))
+    entries, troubles = list_all(stores, cache_folder(chosen.profile), whole=False)
     if troubles and len(troubles) == len(stores):
         raise next(iter(troubles.values()))
     return rows(entries), troubles

@@ -20,6 +20,7 @@ from mongo_dr_console.model.presentevents import present_events
 from mongo_dr_console.model.reading import Reading
 from mongo_dr_console.model.readings import Limits, Readings, all_jobs, live_coverage, rto_now
 from mongo_dr_console.model.setstatus import ARBITER, PRIMARY, SECONDARY, Member, SetStatus
+from mongo_dr_console.model.streamfacts import standing
 from mongo_dr_console.model.verdict import Level, Verdict, grade, grade_least, worst
 from mongo_dr_console.model.words import UNKNOWN, duration, moment, ratio, size
 
@@ -262,6 +263,9 @@ def _stream_rows(readings: Readings, limits: Limits, now: datetime) -> list[Row]
         ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
         return [Row((f"stream: the agent on {facts.host} is gone since {ago}",), Level.WARNING)]
     rows = []
+    if facts.role in ("stands-by", "waits"):
+        fine = facts.role == "stands-by"
+        rows.append(Row((f"stream: {standing(facts)}",), Level.FINE if fine else Level.WARNING))
     for sink in facts.sinks:
         lag = sink.lag_seconds(facts.committed)
         level = Level.UNKNOWN if lag is None else grade(lag, limits.oplog_lag)

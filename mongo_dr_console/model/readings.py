@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts, backup_facts
 from mongo_dr_console.model.coverage import Coverage, at
@@ -20,6 +21,9 @@ from mongo_dr_console.model.reading import Reading, SourceError
 from mongo_dr_console.model.setstatus import SetStatus
 from mongo_dr_console.model.streamfacts import KeptTopic, StreamFacts
 
+if TYPE_CHECKING:
+    from mongo_dr_console.model.alertfacts import AlertFacts
+
 SET = "set"
 OPLOG = "oplog"
 BACKUPS = "backups"
@@ -29,6 +33,7 @@ JOBS = "jobs"
 LOCK = "lock"
 STREAM = "stream"
 KAFKA = "kafka"
+ALERTS = "alerts"
 FAILOVER = "failover"
 
 
@@ -42,8 +47,10 @@ class Threshold:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Targets and thresholds of a profile, in seconds; ``size_delta`` as a ratio.
+    """Targets and thresholds of a profile, in seconds; ``size_delta`` and ``oplog_window`` as ratios.
 
+    ``canary``: until a heartbeat is safe in a sink. ``oplog_window``: how far the oplog reaches back, against
+    what a backup takes; less is worse.
     ``streamed``: whether a stream is configured, without which RPO cannot be better than the time between
     two snapshots.
     """
@@ -56,6 +63,8 @@ class Limits:
     oplog_lag: Threshold
     margin: Threshold
     streamed: bool = False
+    canary: Threshold = Threshold(60.0)
+    oplog_window: Threshold = Threshold(1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,8 @@ class Readings:
     """The newest reading of each source; None where a source has neither answered nor failed yet.
 
     A reading of ``lock`` whose value is None and that has no error says: nobody writes to the deployment; one
-    of ``stream``: no agent of this host streams it; one of ``failover``: none watches its primary. ``kafka``
-    is None where the profile has no topic.
+    of ``stream``: no agent of this host streams it; one of ``alerts``: no agent ever watched; one of
+    ``failover``: none watches its primary. ``kafka`` is None where the profile has no topic.
     """
 
     profile: str
@@ -78,6 +87,7 @@ class Readings:
     lock: Reading[LockInfo | None] | None = None
     stream: Reading[StreamFacts | None] | None = None
     kafka: Reading[KeptTopic] | None = None
+    alerts: Reading[AlertFacts | None] | None = None
     failover: Reading[FailoverFacts | None] | None = None
 
     @property

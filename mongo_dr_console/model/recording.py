@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from mongo_dr_console.model.alertfacts import AlertFacts
 from mongo_dr_console.model.backupfacts import StoreFacts
 from mongo_dr_console.model.coverage import Coverage
 from mongo_dr_console.model.eventfacts import EventFacts
@@ -23,7 +24,18 @@ from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.oplogfacts import OplogFacts
 from mongo_dr_console.model.reading import Reading
-from mongo_dr_console.model.readings import COVERAGE, EVENTS, FAILOVER, JOBS, KAFKA, LOCK, OPLOG, SET, STREAM
+from mongo_dr_console.model.readings import (
+    ALERTS,
+    COVERAGE,
+    EVENTS,
+    FAILOVER,
+    JOBS,
+    KAFKA,
+    LOCK,
+    OPLOG,
+    SET,
+    STREAM,
+)
 from mongo_dr_console.model.setstatus import SetStatus
 from mongo_dr_console.model.streamfacts import KeptTopic, StreamFacts
 
@@ -129,6 +141,7 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
         LOCK: Reading[LockInfo | None],
         STREAM: Reading[StreamFacts | None],
         KAFKA: Reading[KeptTopic],
+        ALERTS: Reading[AlertFacts | None],
         FAILOVER: Reading[FailoverFacts | None],
     }
     if kind not in readings:

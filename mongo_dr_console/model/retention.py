@@ -25,7 +25,7 @@ from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import Ground, branch_name
 from mongo_dr_console.model.hold import Hold, keeps
 from mongo_dr_console.model.position import MAX_ORDINAL, Position
-from mongo_dr_console.model.segment import Run, Segment, SegmentName
+from mongo_dr_console.model.segment import Run, Segment, SegmentName, Unread
 from mongo_dr_console.model.stretch import Line, Stretch, copy_of
 
 _FIRST, _LAST = Position(0, 0), Position(MAX_ORDINAL, MAX_ORDINAL)
@@ -374,21 +374,22 @@ class _Wanted:
         for start, end in _holes(after, need.through, own):
             yield _Span(need.line, start, end, why, text)
 
-    def _segment(self, segment: Segment, pieces: Sequence[Stretch]) -> Decision:
+    def _segment(self, segment: Segment | Unread, pieces: Sequence[Stretch]) -> Decision:
         old = f"older than {self.facts.days[self.store]:g} days; extends no kept snapshot"
         reason = next(self._kept(segment, pieces), (False, Why.OLD, old))
-        header = segment.header
-        ends = header.previous.position, header.last.position
-        return Decision(self.store, segment.path, False, *reason, header.stored_bytes, *ends)
+        return Decision(
+            self.store, segment.path, False, *reason, segment.stored_bytes, segment.start, segment.end
+        )
 
-    def _kept(self, segment: Segment, pieces: Sequence[Stretch]) -> Iterator[_Reason]:
-        header = segment.header
-        start, end = header.previous.position, header.last.position
+    def _kept(self, segment: Segment | Unread, pieces: Sequence[Stretch]) -> Iterator[_Reason]:
+        start, end = segment.start, segment.end
+        # The entry before it is as good as its first one where that is not known: it stays a little longer.
+        first = segment.header.first if isinstance(segment, Segment) else start
         for use in self.facts.uses:
             if use.start is not None and use.end is not None and start < use.end and use.start < end:
                 yield True, Why.IN_USE, f"{use.who} reads it"
         for hold in self.facts.holds:
-            if hold.overlaps(header.first, end):
+            if hold.overlaps(first, end):
                 yield True, Why.HELD, f"held: {hold.reason} ({hold.id})"
         if not any(p.start <= start and end <= p.end for p in pieces):
             yield True, Why.BRANCH, "on another history than the deployment's"

@@ -8,19 +8,30 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mongo_dr_console.model.alertfacts import AlertsDocument, alerts_document
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import Branch, Coverage, Gap, Range, Unread
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.eventfacts import EventFacts
 from mongo_dr_console.model.jobfacts import JobFacts
+from mongo_dr_console.model.lease import Leader
 from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.oplogfacts import MemberLag, OplogFacts
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.reading import Reading, SourceError
 from mongo_dr_console.model.readings import Limits, Readings, live_coverage, open_events, rto_now
 from mongo_dr_console.model.setstatus import Member, SetStatus
-from mongo_dr_console.model.streamfacts import Break, KeptTopic, Latency, SinkFacts, SinkState, StreamFacts
+from mongo_dr_console.model.streamfacts import (
+    Break,
+    KeptTopic,
+    Latency,
+    Role,
+    SinkFacts,
+    SinkState,
+    StreamFacts,
+)
+from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.model.verdict import Fact, Level, Verdict
 
 T = TypeVar("T")
@@ -265,6 +276,10 @@ class StreamDocument(_Document):
         written_at: When it wrote this.
         sinks: One each.
         committed: What a majority of the deployment has, as far as the agent knew.
+        role: What the agent of this host is to those of others; `waits`: neither it nor anybody that it knows
+            of leads.
+        leader: Who leads; null where that is not known. `fence` grows with each who does.
+        waits_for: Why it waits.
     """
 
     stale: bool
@@ -273,6 +288,9 @@ class StreamDocument(_Document):
     started_at: datetime
     written_at: datetime
     committed: Position | None
+    role: Role
+    leader: Leader | None
+    waits_for: SourceError | None
     sinks: tuple[SinkDocument, ...]
 
 
@@ -284,6 +302,8 @@ class ReadingsDocument(_Document):
             error: there is none.
         stream: As the agent of this host wrote it last; a value of null without an error: none ever did.
         kafka: What lies in the topic; null: the profile has none.
+        alerts: As the agent that leads wrote them last, whichever host it is on; a value of null without an
+            error: none ever did.
     """
 
     set: ReadingDocument[SetDocument] | None
@@ -295,6 +315,7 @@ class ReadingsDocument(_Document):
     lock: ReadingDocument[LockInfo] | None
     stream: ReadingDocument[StreamDocument] | None
     kafka: ReadingDocument[KeptTopic] | None
+    alerts: ReadingDocument[AlertsDocument] | None
 
 
 class VerdictDocument(_Document):
@@ -408,6 +429,7 @@ def _readings(readings: Readings, now: datetime) -> ReadingsDocument:
         lock=_reading(readings.lock, now, _lock),
         stream=_reading(readings.stream, now, lambda facts: _stream(facts, now)),
         kafka=_reading(readings.kafka, now, lambda topic: topic),
+        alerts=_reading(readings.alerts, now, lambda facts: alerts_document(readings.profile, facts, now)),
     )
 
 
@@ -424,20 +446,26 @@ def _events(facts: EventFacts, readings: Readings, now: datetime) -> EventsDocum
 def _stream(facts: StreamFacts | None, now: datetime) -> StreamDocument:
     # Asked for a value only.
     assert facts is not None
-    shared = {n: getattr(facts, n) for n in ("host", "pid", "started_at", "written_at", "committed")}
+    same = ("host", "pid", "started_at", "written_at", "committed", "role", "leader")
     return StreamDocument(
-        stale=facts.stale(now), sinks=tuple(_sink(s, facts.committed) for s in facts.sinks), **shared
+        stale=facts.stale(now),
+        sinks=tuple(_sink(s, facts.committed) for s in facts.sinks),
+        waits_for=_error(facts.waits_for),
+        **{n: getattr(facts, n) for n in same},
     )
 
 
 def _sink(sink: SinkFacts, committed: Position | None) -> SinkDocument:
-    trouble = sink.trouble
     same = ("name", "state", "durable", "entries", "bytes", "member", "breaks", "canary")
     return SinkDocument(
         lag_seconds=sink.lag_seconds(committed),
-        trouble=None if trouble is None else SourceError(trouble.code, trouble.message, trouble.hint),
+        trouble=_error(sink.trouble),
         **{n: getattr(sink, n) for n in same},
     )
+
+
+def _error(trouble: Trouble | None) -> SourceError | None:
+    return None if trouble is None else SourceError(trouble.code, trouble.message, trouble.hint)
 
 
 def _lock(lock: LockInfo | None) -> LockInfo:

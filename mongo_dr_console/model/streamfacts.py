@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mongo_dr_console.model.lease import Leader
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Trouble
 
@@ -109,12 +110,20 @@ class SinkFacts(_Facts):
         return float(max(0, committed.t - self.durable.t))
 
 
+Role = Literal["leads", "alone", "stands-by", "waits"]
+"""Of an agent: it leads by the lease; leads since nothing is shared with others; another one leads; nobody is
+known to lead, since the store or the deployment does not answer."""
+
+
 class StreamFacts(_Facts):
     """The stream of one profile, as its agent on this host wrote it last.
 
     Args:
         committed: What a majority of the deployment has, as far as the agent knows.
         running: False once the agent ended in order.
+        role: What this agent is to the others of this deployment.
+        leader: Who leads, this agent or another; None where that is not known.
+        waits_for: What an agent waits for that neither leads nor knows who does.
     """
 
     schema_name: Literal["mdr.stream.1"] = Field(default="mdr.stream.1", alias="schema")
@@ -126,10 +135,25 @@ class StreamFacts(_Facts):
     running: bool = True
     committed: Position | None = None
     sinks: tuple[SinkFacts, ...] = ()
+    role: Role = "alone"
+    leader: Leader | None = None
+    waits_for: Trouble | None = None
 
     def stale(self, now: datetime) -> bool:
         """Whether the agent is gone, or hangs."""
         return not self.running or (now - self.written_at).total_seconds() > STALE_SECONDS
+
+
+def standing(facts: StreamFacts) -> str:
+    """What an agent is to the others, in words."""
+    leader = facts.leader
+    if facts.role == "waits":
+        why = "" if facts.waits_for is None else f": {facts.waits_for.message}"
+        return f"the agent on {facts.host} leads nothing yet{why}"
+    if facts.role == "stands-by" and leader is not None:
+        other = f" (profile {leader.profile})" if leader.profile != facts.profile else ""
+        return f"the agent on {facts.host} stands by, {leader.host}{other} leads"
+    return f"the agent on {facts.host} leads"
 
 
 class KeptTopic(_Facts):

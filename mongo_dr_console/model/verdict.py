@@ -18,14 +18,15 @@ from mongo_dr_console.model.failoververdict import judge_failover
 from mongo_dr_console.model.jobfacts import RUNNING, JobFacts
 from mongo_dr_console.model.level import Fact, Level, grade, grade_least, worst
 from mongo_dr_console.model.reading import Reading, SourceError
-from mongo_dr_console.model.readings import Limits, Readings, all_jobs, live_coverage, rto_now
+from mongo_dr_console.model.readings import KAFKA, Limits, Readings, all_jobs, live_coverage, rto_now
 from mongo_dr_console.model.setstatus import ARBITER, PRIMARY, SECONDARY, Member, SetStatus
-from mongo_dr_console.model.streamfacts import Break, BreakCause
+from mongo_dr_console.model.streamfacts import Break, BreakCause, standing
 from mongo_dr_console.model.words import clock, duration, moment, ratio
 
 __all__ = ["Fact", "Level", "Verdict", "consequence", "grade", "grade_least", "verdict", "worst"]
 
 UNREACHABLE = "deployment-unreachable"
+SEGMENTS = "segments:"
 STALE_SECONDS = {
     "set": 30.0,
     "oplog": 30.0,
@@ -65,6 +66,7 @@ def verdict(readings: Readings, limits: Limits, now: datetime) -> Verdict:
         *_event_facts(readings, coverage, now),
         *_job_facts(readings, now),
         *_stream_facts(readings, limits, now),
+        *_alert_facts(readings, now),
         *judge_failover(readings, now),
     ]
     facts = tuple(sorted(found, key=lambda f: (-f.level.rank, -f.weight)))
@@ -84,7 +86,17 @@ def consequence(coverage: Coverage | None, now: datetime) -> str:
     if coverage.rpo_undo_seconds is not None:
         return f"{point} ({_loses(coverage.rpo_undo_seconds)})."
     ago = max(0.0, (now - coverage.latest.time).total_seconds())
-    return f"{point}, from a snapshot in a store (loses {duration(ago)})."
+    return f"{point}, from {_outside(coverage)} (loses {duration(ago)})."
+
+
+def _outside(coverage: Coverage) -> str:
+    """What holds the newest restore point without the deployment: a snapshot by itself, or what the stream
+    left, which reaches further."""
+    sources = next((r.sources for r in reversed(coverage.ranges) if r.end == coverage.latest), ())
+    stores = [s.removeprefix(SEGMENTS) for s in sources if s.startswith(SEGMENTS)]
+    words = [f"the segments in store {' and '.join(stores)}"] if stores else []
+    words += ["the Kafka topic"] if KAFKA in sources else []
+    return " and ".join(words) or "a snapshot in a store"
 
 
 def _loses(seconds: float) -> str:
@@ -296,9 +308,14 @@ def _stream_facts(readings: Readings, limits: Limits, now: datetime) -> Iterator
         return
     if facts.stale(now):
         ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
-        text = f"The agent on {facts.host} is gone since {ago}: the oplog is not streamed."
+        stood_by = facts.role == "stands-by"
+        means = "nobody stands by on this host" if stood_by else "the oplog is not streamed"
+        text = f"The agent on {facts.host} is gone since {ago}: {means}."
         yield Fact(Level.WARNING, "agent-gone", "coverage", text, 68)
         return
+    if facts.role == "waits":
+        text = f"{standing(facts)[0].upper()}{standing(facts)[1:]}"
+        yield Fact(Level.WARNING, "agent-waits", "coverage", text, 68)
     for sink in facts.sinks:
         if sink.trouble is not None and not _is_down(readings.set):
             text = f"{sink.name} does not go on: {sink.trouble.message}"
@@ -317,6 +334,26 @@ def _broke(sink: str, broke: Break) -> str:
         return f"{sink} has a gap from {broke.start} to {broke.end}: the oplog rolled over unread."
     what = "another deployment" if broke.cause is BreakCause.REPLACED else "another history"
     return f"{sink} found {what} after {broke.start}; what it had is kept as a branch: mdr coverage"
+
+
+def _alert_facts(readings: Readings, now: datetime) -> Iterator[Fact]:
+    """Whether anybody would be told, where an agent watches or did."""
+    reading = readings.alerts
+    if reading is not None and reading.error is not None:
+        text = f"Which alerts run is not known: {reading.error.message}"
+        yield Fact(Level.WARNING, "alerts-unknown", "jobs", text, 12)
+    facts = None if reading is None else reading.value
+    if facts is None:
+        return
+    if facts.stale(now):
+        ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
+        text = f"Nobody watches for alerts: the agent on {facts.host} was last seen {ago} ago."
+        yield Fact(Level.WARNING, "alerts-unwatched", "jobs", text, 46)
+        return
+    for way in facts.ways:
+        if way.trouble is not None:
+            text = f"Alerts are not sent by {way.name}: {way.trouble.message}"
+            yield Fact(Level.WARNING, "alerts-not-sent", "jobs", text, 49)
 
 
 def _event_facts(readings: Readings, coverage: Coverage | None, now: datetime) -> Iterator[Fact]:

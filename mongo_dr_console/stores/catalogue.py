@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from mongo_dr_console.model.hold import keeps, standing
 from mongo_dr_console.model.manifest import FORMAT_VERSION, MANIFEST_NAME, Compression, Manifest, Window
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed, Trouble
-from mongo_dr_console.stores import ledger
+from mongo_dr_console.stores import catalogue_index, ledger
 from mongo_dr_console.stores.compression import of_path
 from mongo_dr_console.stores.remembered import Remembered
 from mongo_dr_console.stores.snapshot_files import (
@@ -41,25 +41,33 @@ from mongo_dr_console.stores.snapshot_files import (
 from mongo_dr_console.stores.store import Store, StoredObject
 
 
-def list_snapshots(store: Store, known: Remembered | None = None) -> list[SnapshotEntry]:
+def list_snapshots(
+    store: Store, known: Remembered | None = None, *, whole: bool = True
+) -> list[SnapshotEntry]:
     """Every snapshot in a store, newest first. A damaged or unfinished one is listed with its ``problem``;
     what is being written just now is not listed.
 
     Args:
         known: What was read of this store before: manifests that are still the same files are not read
             again.
+        whole: Whether every manifest is asked for. For people who look it is enough where that is dear
+            (a bucket) to ask for those of the newest snapshots and of unknown ones, and for all every
+            ten minutes. Which folders there are, and the ledger, is always asked.
 
     Raises:
         Unreachable: The store does not answer.
     """
     known = known or Remembered()
     known.begin()
-    verified = ledger.read_all(store, "verifications", known)
-    drills, restores = ledger.read_all(store, "drills", known), ledger.read_all(store, "restores", known)
-    held = ledger.read_all(store, "holds", known)
-    verifications = latest_verifications(verified, drills)
-    tests = latest_tests([*restores, *drills, *verified])
-    holds = standing(held)
+    seen = _look(store, known, whole)
+    if catalogue_index.is_worth_it(store):
+        unread = known.unread(seen.manifests, (o for there in seen.records.values() for o in there))
+        if unread >= catalogue_index.WORTH:
+            catalogue_index.take_in(store, known)
+    records = {kind: ledger.documents_of(store, there, known) for kind, there in seen.records.items()}
+    verifications = latest_verifications(records["verifications"], records["drills"])
+    tests = latest_tests([*records["restores"], *records["drills"], *records["verifications"]])
+    holds = standing(records["holds"])
     found = [
         replace(
             entry,
@@ -67,18 +75,53 @@ def list_snapshots(store: Store, known: Remembered | None = None) -> list[Snapsh
             restore_tested_at=tests.get(entry.name),
             holds=tuple(h.id for h in holds if keeps(h, entry)),
         )
-        for entry in _entries(store, known)
+        for entry in _entries(store, known, seen)
     ]
     known.save()
     return sorted(found, key=lambda e: (e.taken_at, e.name), reverse=True)
 
 
-def _entries(store: Store, known: Remembered) -> list[SnapshotEntry]:
-    names = [name for name in store.folders() if is_snapshot_name(name)]
-    manifests = _manifests(store, names)
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a store lists.
+
+    Args:
+        manifests: By snapshot, of those that were asked for.
+        believed: Snapshots whose manifests were not asked for.
+    """
+
+    names: tuple[str, ...]
+    manifests: dict[str, StoredObject]
+    believed: frozenset[str]
+    records: dict[ledger.Kind, list[StoredObject]]
+
+
+def _look(store: Store, known: Remembered, whole: bool) -> _Seen:
+    """Everything that can be asked for at once is."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        folders = pool.submit(store.folders)
+        records = {kind: pool.submit(ledger.there, store, kind) for kind in _RECORDS}
+        pruned = pool.submit(ledger.there, store, "prunes")
+        names = tuple(name for name in folders.result() if is_snapshot_name(name))
+        now = datetime.now(UTC)
+        # A prune takes the manifest first, and the folder last.
+        since = max((o.modified_at for o in pruned.result()), default=None)
+        since = None if since is None else since + _PRUNES_WITHIN
+        believed: frozenset[str] = frozenset()
+        if not whole and catalogue_index.is_worth_it(store) and known.is_whole(now, since):
+            believed = frozenset(n for n in names[:-_NEWEST] if known.knows(n))
+        manifests = _manifests(store, [n for n in names if n not in believed])
+        if not believed:
+            known.looked(now)
+        return _Seen(names, manifests, believed, {kind: there.result() for kind, there in records.items()})
+
+
+def _entries(store: Store, known: Remembered, seen: _Seen) -> list[SnapshotEntry]:
+    names, manifests = seen.names, seen.manifests
     found: dict[str, SnapshotEntry | None] = {
         name: known.entry(name, manifests[name]) for name in names if name in manifests
     }
+    found |= {name: known.believed(name) for name in seen.believed}
     new = [name for name in names if found.get(name) is None]
     if len(new) < _FEW:
         read = [read_entry(store, name) for name in new]
@@ -173,6 +216,9 @@ def read_manifest(store: Store, name: str) -> Manifest:
 
 
 _READERS, _FEW = 16, 32
+_NEWEST = 40
+_PRUNES_WITHIN = timedelta(hours=1)
+_RECORDS: tuple[ledger.Kind, ...] = ("verifications", "drills", "restores", "holds")
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,19 +405,20 @@ def _bounded(chunks: Iterator[bytes], limit: int = 1024 * 1024) -> Iterator[byte
 
 
 def list_all(
-    stores: Mapping[str, Store], remembered: Path | None = None
+    stores: Mapping[str, Store], remembered: Path | None = None, *, whole: bool = True
 ) -> tuple[list[SnapshotEntry], dict[str, Trouble]]:
     """The entries of several stores, in their order, and by name why a store could not be listed.
 
     Args:
         remembered: A folder that keeps what was read for the next time; None: nothing is kept.
+        whole: As ``list_snapshots``.
     """
     entries: list[SnapshotEntry] = []
     troubles: dict[str, Trouble] = {}
     for name, store in stores.items():
         try:
             known = None if remembered is None else Remembered.of(store, remembered)
-            entries += list_snapshots(store, known)
+            entries += list_snapshots(store, known, whole=whole)
         except Trouble as trouble:
             troubles[name] = trouble
     return entries, troubles

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from mongo_dr_console.model.manifest import FileEntry, Manifest
-from mongo_dr_console.model.progress import Report, StepDone, StepProgress, StepStarted, StopSignal
-from mongo_dr_console.model.trouble import Failed
+from mongo_dr_console.model.progress import Note, Report, StepDone, StepProgress, StepStarted, StopSignal
+from mongo_dr_console.model.trouble import Failed, Interrupted, Unreachable
 from mongo_dr_console.stores import snapshot_files
 from mongo_dr_console.stores.begin import begin_snapshot
+from mongo_dr_console.stores.snapshot_output import SnapshotOutput
 from mongo_dr_console.stores.snapshot_reader import open_snapshot
 from mongo_dr_console.stores.store import Store
 
@@ -23,6 +25,9 @@ def copy_snapshot(
 ) -> Manifest | None:
     """Copies a snapshot under its name, whole or not at all. A dump without a manifest is copied as it is:
     its files must come out as long as they are listed, and nothing more is known of them.
+
+    A copy that was killed or stopped, or whose store fell silent, goes on where it was: files that are there
+    with the size and SHA-256 of the manifest are not sent again, nor are parts of a large one that arrived.
 
     Args:
         pace: Called with the bytes that were copied; waits as long as a rate limit wants.
@@ -39,8 +44,14 @@ def copy_snapshot(
     report(StepStarted(step, total, "bytes"))
     done = 0
     tell = _every_mib(lambda n: report(StepProgress(step, n, total, "bytes", n)))
-    with begin_snapshot(target, name) as writer:
+    with begin_snapshot(target, name, files if manifest is not None else ()) as writer, _left(writer):
+        if writer.there:
+            report(Note(f"{len(writer.there)} of {len(files)} files are in store {target.name} already"))
         for entry in files:
+            if entry.path in writer.there:
+                done += entry.size
+                tell(done)
+                continue
             file = writer.open(entry.path)
             begun = done
             while True:
@@ -62,6 +73,16 @@ def copy_snapshot(
     report(StepProgress(step, done, total, "bytes", done))
     report(StepDone(step, facts={"bytes": done, "files": len(files)}))
     return manifest
+
+
+@contextmanager
+def _left(writer: SnapshotOutput) -> Iterator[None]:
+    """What passes leaves what was copied; everything else takes it away."""
+    try:
+        yield
+    except (Interrupted, Unreachable):
+        writer.leave()
+        raise
 
 
 def _check_same(wanted: FileEntry, written: FileEntry, manifest: Manifest | None) -> None:

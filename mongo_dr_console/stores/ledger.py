@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.stores.remembered import Remembered
-from mongo_dr_console.stores.store import Store
+from mongo_dr_console.stores.store import Store, StoredObject
 
 Kind = Literal["backups", "verifications", "restores", "drills", "failovers", "holds", "prunes"]
 
@@ -43,7 +43,18 @@ def read_all(store: Store, kind: Kind, known: Remembered | None = None) -> list[
     Args:
         known: What was read before; those that are new are read side by side.
     """
-    there = [o for o in store.list(f"{ROOT}/{kind}/") if o.path.endswith(".json")]
+    return documents_of(store, there(store, kind), known)
+
+
+def there(store: Store, kind: Kind) -> list[StoredObject]:
+    """The documents of a kind, oldest first, unread."""
+    return [o for o in store.list(f"{ROOT}/{kind}/") if o.path.endswith(".json")]
+
+
+def documents_of(
+    store: Store, there: Sequence[StoredObject], known: Remembered | None = None
+) -> list[dict[str, Any]]:
+    """As ``read_all``, of these."""
     found: dict[str, dict[str, Any] | None] = {}
     if known is not None:
         found = {o.path: known.document(o) for o in there}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from mongo_dr_console.config import LocalStoreConfig, Profile, StoreConfig
 from mongo_dr_console.model.trouble import Trouble, WrongUse
 from mongo_dr_console.stores.local import LocalStore
-from mongo_dr_console.stores.patience import Patience, of_a_look
+from mongo_dr_console.stores.patience import Patience, of_a_look, of_this_process
 from mongo_dr_console.stores.store import Store
 
 
@@ -24,8 +26,11 @@ def open_store(name: str, config: StoreConfig, patience: Patience | None = None)
 
 def open_stores(profile: Profile) -> dict[str, Store]:
     """All stores of a profile, by name: the nearest first, which are the local ones, else as configured."""
-    names = sorted(profile.stores, key=lambda name: profile.stores[name].type != "local")
-    return {name: open_store(name, profile.stores[name]) for name in names}
+    return {name: open_store(name, profile.stores[name]) for name in _nearest_first(profile)}
+
+
+def _nearest_first(profile: Profile) -> list[str]:
+    return sorted(profile.stores, key=lambda name: profile.stores[name].type != "local")
 
 
 def open_answering(profile: Profile) -> tuple[dict[str, Store], dict[str, Trouble]]:
@@ -33,13 +38,29 @@ def open_answering(profile: Profile) -> tuple[dict[str, Store], dict[str, Troubl
     within seconds, also by a job, which would wait for minutes later on."""
     found: dict[str, Store] = {}
     troubles: dict[str, Trouble] = {}
-    for name, store in open_stores(profile).items():
-        try:
-            open_store(name, profile.stores[name], of_a_look()).folders("ledger")
-            found[name] = store
-        except Trouble as trouble:
-            troubles[name] = trouble
+    names = _nearest_first(profile)
+    with ThreadPoolExecutor(max(1, len(names))) as pool:
+        asked = {name: pool.submit(_ask, name, profile.stores[name]) for name in names}
+        for name, answer in asked.items():
+            try:
+                found[name] = answer.result()
+            except Trouble as trouble:
+                troubles[name] = trouble
     return found, troubles
+
+
+def _ask(name: str, config: StoreConfig) -> Store:
+    """The store, once it has answered.
+
+    Raises:
+        Trouble: It does not, within seconds.
+    """
+    store = asked = open_store(name, config)
+    if not isinstance(store, LocalStore) and of_a_look() != of_this_process():
+        # A job: what waits for minutes is another connection.
+        asked = open_store(name, config, of_a_look())
+    asked.folders("ledger")
+    return store
 
 
 def choose_stores(profile: Profile, names: list[str] | None) -> dict[str, Store]:

@@ -65,6 +65,9 @@ it is."""
 LOOKING = Patience(connect_seconds=3, read_seconds=5, total_seconds=8)
 """Whether a store is there at all, also in a job: what others have is not held up by a dead one."""
 
+LEASING = Patience(connect_seconds=1.5, read_seconds=2, total_seconds=1.5)
+"""The agents' lease: a try that takes longer leaves no time for the next one before the term ends."""
+
 _default = QUICK
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -20,13 +20,18 @@ from mongo_dr_console.stores import patience as patiences
 from mongo_dr_console.stores import s3_errors
 from mongo_dr_console.stores.patience import Patience
 from mongo_dr_console.stores.s3_client import Bucket
-from mongo_dr_console.stores.s3_upload import Lanes, Upload, UploadNote
+from mongo_dr_console.stores.s3_upload import Begun, Lanes, Upload, UploadNote
 from mongo_dr_console.stores.store import StoredObject
 
 WRITING = ".writing"
 """Folder with a mark for every snapshot that is being written: until its manifest is there, none of its
 objects is listed. S3 renames nothing, so that a snapshot's objects lie under their own names from the
 start."""
+
+SPREAD = "oplog"
+"""A folder with so many objects that the days in it are listed side by side."""
+_DAYS_BELOW = 2
+"""Slashes in the name of a folder that has days in it."""
 
 _SIGNS = (f"{WRITING}/", "claims/")
 _CHUNK = 1024 * 1024
@@ -43,6 +48,9 @@ class S3Store:
         patience: How long it is waited for; None for what this process does.
     """
 
+    dear_heads = True
+    """Size and time of thousands of objects take seconds."""
+
     def __init__(self, name: str, config: S3StoreConfig, patience: Patience | None = None) -> None:
         self.name = name
         self.config = config
@@ -55,6 +63,9 @@ class S3Store:
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         top, inside, _ = prefix.partition("/")
+        if top == SPREAD and prefix.endswith("/"):
+            yield from (o for o in self._spread(prefix) if not _is_hidden(o.path))
+            return
         unfinished = self.unfinished() if is_snapshot_name(top) or not inside else {}
         for folder, group in itertools.groupby(self.objects(prefix), lambda o: o.path.partition("/")[0]):
             visible = (o for o in group if not _is_hidden(o.path))
@@ -194,6 +205,33 @@ class S3Store:
                 raise
             return None
 
+    def _spread(self, prefix: str) -> Iterator[StoredObject]:
+        """As ``objects``: a set's days side by side."""
+        if prefix.count("/") > _DAYS_BELOW:
+            yield from self.objects(prefix)
+            return
+        level = self._level(prefix)
+        if prefix.count("/") < _DAYS_BELOW:
+            for stored, folder in level:
+                yield from self._spread(folder) if stored is None else (stored,)
+            return
+        with ThreadPoolExecutor(_LOOKERS) as pool:
+            days = pool.map(lambda day: deque(self.objects(day)), [f for o, f in level if o is None])
+            for stored, _ in level:
+                yield from next(days) if stored is None else (stored,)
+
+    def _level(self, prefix: str) -> Sequence[tuple[StoredObject | None, str]]:
+        """Objects and folders directly below a prefix with a slash at its end, in the order of their
+        names."""
+        found = deque[tuple[StoredObject | None, str]]()
+        for page in self._pages("list_objects_v2", self.root + prefix, Delimiter="/"):
+            for one in page.get("Contents", ()):
+                path = one["Key"].removeprefix(self.root)
+                found.append((_object(path, one), path))
+            for common in page.get("CommonPrefixes", ()):
+                found.append((None, common["Prefix"].removeprefix(self.root)))
+        return sorted(found, key=lambda each: each[1])
+
     # For the writer of snapshots
 
     def objects(self, prefix: str = "") -> Iterator[StoredObject]:
@@ -223,9 +261,44 @@ class S3Store:
         found = self._head(path, self._key(path)).get("ServerSideEncryption")
         return None if found is None else str(found)
 
-    def upload(self, path: str, *, if_absent: bool = False, note: UploadNote | None = None) -> Upload:
-        """Begins an object that is written piece by piece."""
-        return Upload(self.bucket, self.lanes, self._key(path), if_absent=if_absent, note=note)
+    def upload(
+        self,
+        path: str,
+        *,
+        if_absent: bool = False,
+        note: UploadNote | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> Upload:
+        """Begins an object that is written piece by piece.
+
+        Args:
+            facts: What ``facts_of`` will say of it; names in lower case.
+        """
+        return Upload(self.bucket, self.lanes, self._key(path), if_absent=if_absent, note=note, facts=facts)
+
+    def facts_of(self, path: str) -> dict[str, str]:
+        """What its writer put on record beside an object."""
+        return dict(self._head(path, self._key(path)).get("Metadata", {}))
+
+    def begun(self, key: str, upload: str, token: str) -> Begun | None:
+        """A multipart upload with what arrived of it; None where there is none any more."""
+        parts: dict[int, tuple[int, str, str]] = {}
+        more: dict[str, Any] = {}
+        while True:
+            try:
+                page = self.bucket.call(
+                    "list_parts", Key=key, UploadId=upload, allow=s3_errors.is_no_such_upload, **more
+                )
+            except Exception as error:
+                if not s3_errors.is_ours(error):
+                    raise
+                return None
+            for part in page.get("Parts", ()):
+                known = part["Size"], str(part.get("ChecksumSHA256", "")), str(part["ETag"])
+                parts[part["PartNumber"]] = known
+            if not page.get("IsTruncated"):
+                return Begun(key, upload, token, parts)
+            more = {"PartNumberMarker": page["NextPartNumberMarker"]}
 
     def abort_upload(self, key: str, upload: str) -> bool:
         """Ends a multipart upload; False where there is none."""
@@ -234,7 +307,7 @@ class S3Store:
                 "abort_multipart_upload",
                 Key=key,
                 UploadId=upload,
-                allow=lambda e: s3_errors.code_of(e) == "NoSuchUpload",
+                allow=s3_errors.is_no_such_upload,
             )
         except Exception as error:
             if not s3_errors.is_ours(error):

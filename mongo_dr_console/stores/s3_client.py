@@ -106,9 +106,13 @@ def _client(
     from boto3.session import Session
     from botocore.config import Config
 
+    from mongo_dr_console.stores.s3_pages import PageParsers
+
     below = botocore.session.get_session()
     # A page of a list has a thousand times; botocore's own way takes longer with them than the service.
-    below.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time_of)
+    parsers = PageParsers()
+    parsers.set_parser_defaults(timestamp_parser=_time_of)
+    below.register_component("response_parser_factory", parsers)
     return Session(profile_name=aws_profile, region_name=region, botocore_session=below).client(
         "s3",
         endpoint_url=endpoint,

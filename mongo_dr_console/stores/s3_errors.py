@@ -91,6 +91,10 @@ def _is_of_keys(code: str) -> bool:
     return code.lower().startswith("kms")
 
 
+def is_no_such_upload(error: BaseException) -> bool:
+    return code_of(error) == "NoSuchUpload"
+
+
 def is_missing(error: BaseException) -> bool:
     """Whether there is no such object. A bucket that is gone is another matter."""
     return code_of(error) == "NoSuchKey" or (

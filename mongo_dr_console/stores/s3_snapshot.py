@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -25,11 +26,14 @@ from mongo_dr_console.model.trouble import Failed, Trouble
 from mongo_dr_console.stores import owner
 from mongo_dr_console.stores.compression import decompress
 from mongo_dr_console.stores.s3 import WRITING, S3Store
-from mongo_dr_console.stores.s3_upload import Upload
+from mongo_dr_console.stores.s3_upload import Begun, Upload
 from mongo_dr_console.stores.snapshot_output import FileWriter, check_path
 
 _BEAT_SECONDS = 300.0
 _BEGUN = "begun"
+_SHA256 = "mdr-sha256"
+"""Beside an object of a copy: what it was made from."""
+_LOOKERS = 8
 
 
 class S3File:
@@ -57,25 +61,42 @@ class S3File:
             self._upload.abort()
             self._upload = None
 
+    def leave(self) -> None:
+        """What arrived of it stays."""
+        if self._upload is not None:
+            self._upload.leave()
+            self._upload = None
+
 
 class S3SnapshotWriter:
     """The protocol of ``snapshot_output.SnapshotOutput``. Memory is bounded, however large the snapshot is:
     a part of each open file, and what ``s3_upload`` has on its way.
 
     The first thing it does is to remove what dead writers left.
+
+    Args:
+        wanted: See ``begin_snapshot``.
     """
 
-    def __init__(self, store: S3Store, name: str | None = None) -> None:
+    def __init__(self, store: S3Store, name: str | None = None, wanted: Iterable[FileEntry] = ()) -> None:
         self.store = store
-        self._open: dict[str, FileWriter] = {}
+        self.there: dict[str, FileEntry] = {}
+        self._expected = {entry.path: entry for entry in wanted}
+        self._begun: dict[str, tuple[Begun, str]] = {}
+        self._claim: str | None = None
+        self._open: dict[str, tuple[FileWriter, S3File]] = {}
         self._written: dict[str, int] = {}
         self._guard = threading.Lock()
         self._finished = False
         self._over = threading.Event()
-        remove_dead(store)
+        remove_dead(store, spare=name if self._expected else None)
         self._mark = owner.sign()
         try:
-            self.name = self._reserve(name)
+            if name is not None and self._expected and self._take_over(name):
+                self.name = name
+                self._take_stock()
+            else:
+                self.name = self._reserve(name)
         except BaseException:
             owner.forget(self._mark)
             raise
@@ -85,16 +106,26 @@ class S3SnapshotWriter:
         """Begins a file; ``path`` is relative to the snapshot, with its suffix."""
         check_path(path)
         stored = f"{self.name}/{path}"
-        output = S3File(lambda: self.store.upload(stored, note=self._note))
+        output = S3File(lambda: self._upload(path, stored))
         writer = FileWriter(output, path, compression, self._took)
         with self._guard:
-            self._open[path] = writer
+            self._open[path] = writer, output
         return writer
+
+    def _upload(self, path: str, stored: str) -> Upload:
+        entry = self._expected.get(path)
+        facts = None if entry is None else {_SHA256: entry.sha256}
+        upload = self.store.upload(stored, note=self._note, facts=facts)
+        # Once: what is begun anew is another content.
+        begun, record = self._begun.pop(path, (None, ""))
+        if begun is not None:
+            upload.go_on(begun, lambda: self._forget(record))
+        return upload
 
     def remove(self, path: str) -> None:
         """Takes back a file of this snapshot that is not wanted as it is; it may be written anew."""
         with self._guard:
-            writer = self._open.pop(path, None)
+            writer, _ = self._open.pop(path, (None, None))
             written = self._written.pop(path, None)
         if writer is not None:
             writer.discard()
@@ -134,6 +165,8 @@ class S3SnapshotWriter:
             if not self.store.write_if_absent(f"{self.name}/{MANIFEST_NAME}", [text]):
                 raise Failed("snapshot-exists", f"Store {self.store.name} has a snapshot {self.name}.")
         self._finished = True
+        if self._claim is not None:
+            self._forget(self._claim)
         try:
             self.store.delete(_mark_path(self.name))
         except Trouble:
@@ -142,10 +175,18 @@ class S3SnapshotWriter:
             # With its manifest it counts as finished all the same; the next writer takes the mark away.
         owner.forget(self._mark)
 
+    def leave(self) -> None:
+        """Ends as if killed: what was written stays, for a writer of the same name that goes on."""
+        self._over.set()
+        for _, output in self._open.values():
+            output.leave()
+        self._finished = True
+        owner.forget(self._mark)
+
     def abandon(self) -> None:
         """Removes everything that was written, as far as the store answers; the next writer does the rest."""
         self._over.set()
-        for writer in self._open.values():
+        for writer, _ in self._open.values():
             writer.discard()
         with suppress(Trouble):
             self._take_back()
@@ -179,6 +220,60 @@ class S3SnapshotWriter:
                 )
             moment += timedelta(seconds=1)
 
+    def _take_over(self, name: str) -> bool:
+        """Makes a dead writer's mark this one's; False where there is none, or another was faster."""
+        seen = self.store.unfinished().get(name)
+        if seen is None or self.store.size(f"{name}/{MANIFEST_NAME}") is not None:
+            return False
+        mark = _read_mark(self.store, name)
+        if not mark.get(_BEGUN) or not owner.is_dead(mark, seen, datetime.now(UTC)):
+            return False
+        claim = f"{WRITING}/{name}/after-{mark.get('token')}.json"
+        if not self.store.write_if_absent(claim, [self._text()]):
+            return False
+        self._claim = claim
+        self._mark[_BEGUN] = True
+        self.store.write(_mark_path(name), [self._text()])
+        return True
+
+    def _take_stock(self) -> None:
+        """What is there as it is wanted stays: an object is whole, and says which content it was made from.
+        Everything else is removed."""
+        objects = {o.path: o.size for o in self.store.objects(f"{self.name}/")}
+        with ThreadPoolExecutor(_LOOKERS) as pool:
+            whole = dict(zip(objects, pool.map(self._is_wanted, objects, objects.values()), strict=True))
+        self.store.delete_all(path for path, good in whole.items() if not good)
+        for path in (p.removeprefix(f"{self.name}/") for p, good in whole.items() if good):
+            self.there[path] = self._expected[path]
+            self._written[path] = self._expected[path].size
+        for record in list(self.store.objects(f"{WRITING}/{self.name}/")):
+            if record.path != self._claim:
+                self._take_up(record.path)
+
+    def _is_wanted(self, path: str, size: int) -> bool:
+        entry = self._expected.get(path.removeprefix(f"{self.name}/"))
+        return (
+            entry is not None
+            and entry.size == size
+            and self.store.facts_of(path).get(_SHA256) == entry.sha256
+        )
+
+    def _take_up(self, record: str) -> None:
+        """An upload that was under way: it goes on, or is aborted."""
+        try:
+            noted = json.loads(b"".join(self.store.read(record)))
+            key, upload, token = noted["key"], noted["upload"], noted["token"]
+        except (Failed, ValueError, KeyError):
+            self._forget(record)
+            return
+        path = key.removeprefix(f"{self.store.root}{self.name}/")
+        begun = self.store.begun(key, upload, token)
+        if begun is None or path in self.there or path not in self._expected or path in self._begun:
+            self.store.abort_upload(key, upload)
+            self._forget(record)
+            return
+        self._begun[path] = begun, record
+
     def _is_free(self, name: str) -> bool:
         return next(self.store.objects(f"{name}/"), None) is None
 
@@ -208,17 +303,17 @@ class S3SnapshotWriter:
             self._open.pop(file.path, None)
             self._written[file.path] = file.size
 
-    def _note(self, key: str, upload: str) -> Callable[[], None]:
+    def _note(self, begun: Begun) -> Callable[[], None]:
         """Puts on record what the next writer has to abort, should this one die: not every service lists its
         uploads."""
         path = f"{WRITING}/{self.name}/{secrets.token_hex(8)}.json"
-        self.store.write(path, [json.dumps({"key": key, "upload": upload}).encode()])
+        noted = {"key": begun.key, "upload": begun.upload, "token": begun.token}
+        self.store.write(path, [json.dumps(noted).encode()])
+        return lambda: self._forget(path)
 
-        def over() -> None:
-            with suppress(Trouble):
-                self.store.delete(path)
-
-        return over
+    def _forget(self, record: str) -> None:
+        with suppress(Trouble):
+            self.store.delete(record)
 
     def _beat(self) -> None:
         while not self._over.wait(_BEAT_SECONDS):
@@ -236,13 +331,21 @@ class S3SnapshotWriter:
             self.abandon()
 
 
-def remove_dead(store: S3Store) -> list[str]:
+def remove_dead(store: S3Store, spare: str | None = None) -> list[str]:
     """Removes what dead writers left, and the marks of those that died right after their end; returns the
-    names of the snapshots that were half-written."""
+    names of the snapshots that were half-written.
+
+    Args:
+        spare: A snapshot of which nothing is removed, since its copy is to go on.
+    """
     removed = []
     now = datetime.now(UTC)
     for name, seen in store.unfinished().items():
-        if not is_snapshot_name(name) or not owner.is_dead(_read_mark(store, name), seen, now):
+        if (
+            name == spare
+            or not is_snapshot_name(name)
+            or not owner.is_dead(_read_mark(store, name), seen, now)
+        ):
             continue
         if store.size(f"{name}/{MANIFEST_NAME}") is None:
             removed.append(name)

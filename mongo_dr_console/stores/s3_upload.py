@@ -7,9 +7,10 @@ import base64
 import hashlib
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,8 +27,23 @@ _LANES = 4
 _IN_FLIGHT_BYTES = 48 * 1024 * 1024
 _TOKEN = "mdr-write"
 
-UploadNote = Callable[[str, str], Callable[[], None]]
-"""Called with key and upload id before the first part; what it returns is called once the upload is over."""
+UploadNote = Callable[["Begun"], Callable[[], None]]
+"""Called before the first part; what it returns is called once the upload is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A multipart upload under way.
+
+    Args:
+        token: What its object says of who made it.
+        parts: What of it arrived: size, SHA-256 and ETag by number.
+    """
+
+    key: str
+    upload: str
+    token: str
+    parts: Mapping[int, tuple[int, str, str]] = field(default_factory=dict)
 
 
 class Lanes:
@@ -62,6 +78,7 @@ class Upload:
         *,
         if_absent: bool = False,
         note: UploadNote | None = None,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
         self.key, self.size = key, 0
         self.written_at = datetime.now(UTC)
@@ -69,11 +86,29 @@ class Upload:
         self._bucket, self._lanes, self._note = bucket, lanes, note
         self._condition = {"IfNoneMatch": "*"} if if_absent else {}
         self._token = secrets.token_hex(8)
+        self._facts = dict(facts or {})
+        self._arrived: Mapping[int, tuple[int, str, str]] = {}
         self._buffer = bytearray()
         self._id: str | None = None
         self._over: Callable[[], None] = lambda: None
         self._parts: list[Future[dict[str, Any]]] = []
         self._cancelled = threading.Event()
+
+    def go_on(self, begun: Begun, over: Callable[[], None]) -> None:
+        """Takes up an upload that another process left; what is to be written is the same from the start, and
+        parts that arrived are not sent again.
+
+        Args:
+            over: Called once the upload is over.
+        """
+        self._id, self._token, self._arrived, self._over = begun.upload, begun.token, begun.parts, over
+
+    def leave(self) -> None:
+        """Ends as if killed: what arrived stays, for ``go_on``."""
+        self._cancelled.set()
+        self._buffer.clear()
+        wait(self._parts)
+        self._parts.clear()
 
     def write(self, data: bytes | memoryview) -> None:
         """Raises Trouble where a part could not be sent, also an earlier one."""
@@ -107,7 +142,7 @@ class Upload:
         upload, self._id = self._id, None
         try:
             self._bucket.call(
-                "abort_multipart_upload", Key=self.key, UploadId=upload, allow=_is_no_such_upload
+                "abort_multipart_upload", Key=self.key, UploadId=upload, allow=s3_errors.is_no_such_upload
             )
         except Trouble:
             return
@@ -128,7 +163,7 @@ class Upload:
             Key=self.key,
             Body=data,
             ChecksumSHA256=_digest(data),
-            Metadata={_TOKEN: self._token},
+            Metadata={_TOKEN: self._token, **self._facts},
             **self._bucket.encryption,
             **self._condition,
         )
@@ -138,13 +173,13 @@ class Upload:
             "create_multipart_upload",
             Key=self.key,
             ChecksumAlgorithm="SHA256",
-            Metadata={_TOKEN: self._token},
+            Metadata={_TOKEN: self._token, **self._facts},
             **self._bucket.encryption,
         )
         upload = str(answer["UploadId"])
         self._id = upload
         if self._note is not None:
-            self._over = self._note(self.key, upload)
+            self._over = self._note(Begun(self.key, upload, self._token))
         return upload
 
     def _send(self, data: bytes) -> None:
@@ -168,6 +203,9 @@ class Upload:
             if self._cancelled.is_set():
                 return {}
             digest = _digest(data)
+            size, known, tag = self._arrived.get(number, (0, "", ""))
+            if (size, known) == (len(data), digest):
+                return {"PartNumber": number, "ETag": tag, "ChecksumSHA256": digest}
             answer = self._bucket.call(
                 "upload_part",
                 Key=self.key,
@@ -237,9 +275,5 @@ def _digest(data: bytes) -> str:
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
-def _is_no_such_upload(error: BaseException) -> bool:
-    return s3_errors.code_of(error) == "NoSuchUpload"
-
-
 def _is_ambiguous(error: BaseException) -> bool:
-    return s3_errors.is_there_already(error) or _is_no_such_upload(error)
+    return s3_errors.is_there_already(error) or s3_errors.is_no_such_upload(error)

@@ -129,6 +129,8 @@ class SnapshotOutput(Protocol):
     removed."""
 
     name: str
+    there: dict[str, FileEntry]
+    """Files, by path, that an earlier writer of this snapshot had finished: they are as they were wanted."""
 
     def open(self, path: str, compression: Compression = "none") -> FileWriter:
         """Begins a file; ``path`` is relative to the snapshot, with its suffix."""
@@ -157,6 +159,11 @@ class SnapshotOutput(Protocol):
         Raises:
             Failed: No room, or there is a snapshot of this name.
         """
+        ...
+
+    def leave(self) -> None:
+        """Ends as if killed: what was written stays, unseen, for a writer of the same name that goes on; any
+        other removes it."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -4,10 +4,11 @@ manifest last, then one rename. A snapshot is there whole or not at all."""
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -81,8 +82,10 @@ class SnapshotWriter:
     The first thing it does is to remove what dead writers left; a living one holds a lock on its own.
     """
 
-    def __init__(self, store: LocalStore, name: str | None = None) -> None:
+    def __init__(self, store: LocalStore, name: str | None = None, wanted: Iterable[FileEntry] = ()) -> None:
         self.store = store
+        self.there: dict[str, FileEntry] = {}
+        expected = {entry.path: entry for entry in wanted}
         self._lock_handle = -1
         self._open: list[FileWriter] = []
         self._guard = Lock()
@@ -90,13 +93,19 @@ class SnapshotWriter:
         with faults.told(store.root):
             store.root.mkdir(parents=True, exist_ok=True)
             with _sweeping(store.root):
-                _remove_dead(store.root)
+                left = _left_by_dead(store.root, name) if name and expected else None
+                if left is None:
+                    _remove_dead(store.root)
                 self.name = name or _free_name(store.root)
-                self.folder = store.root / f"{PARTIAL}{self.name}-{secrets.token_hex(4)}"
+                self.folder = left or store.root / f"{PARTIAL}{self.name}-{secrets.token_hex(4)}"
                 self._lock_path = self.folder.with_name(self.folder.name + _LOCK_SUFFIX)
                 self._lock_handle = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
                 fcntl.flock(self._lock_handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                self.folder.mkdir()
+                self.folder.mkdir(exist_ok=left is not None)
+                if left is not None:
+                    _remove_dead(store.root)
+            if left is not None:
+                self.there = _take_stock(self.folder, expected)
 
     def open(self, path: str, compression: Compression = "none") -> FileWriter:
         """Begins a file; ``path`` is relative to the snapshot, with its suffix."""
@@ -160,6 +169,15 @@ class SnapshotWriter:
         self._finished = True
         self._release()
 
+    def leave(self) -> None:
+        """Ends as if killed: what was written stays, for a writer of the same name that goes on."""
+        for writer in self._open:
+            writer.discard()
+        self._finished = True
+        if self._lock_handle >= 0:
+            os.close(self._lock_handle)
+            self._lock_handle = -1
+
     def abandon(self) -> None:
         """Removes everything that was written."""
         for writer in self._open:
@@ -201,6 +219,31 @@ def _remove_dead(root: Path) -> None:
     for lock in root.glob(f"{PARTIAL}*{_LOCK_SUFFIX}"):
         if not lock.with_name(lock.name.removesuffix(_LOCK_SUFFIX)).exists():
             lock.unlink(missing_ok=True)
+
+
+def _left_by_dead(root: Path, name: str) -> Path | None:
+    """The folder in which a dead writer of this snapshot worked."""
+    return next((f for f in sorted(root.glob(f"{PARTIAL}{name}-*")) if f.is_dir() and not _is_alive(f)), None)
+
+
+def _take_stock(folder: Path, expected: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
+    """Which files are whole, by size and SHA-256; all others are removed. Whoever wrote them may have died
+    before they were durable."""
+    found: dict[str, FileEntry] = {}
+    for file in [f for f in folder.rglob("*") if not f.is_dir()]:
+        path = file.relative_to(folder).as_posix()
+        entry = expected.get(path)
+        if entry is None or file.stat().st_size != entry.size or _durable_sha256(file) != entry.sha256:
+            file.unlink()
+        else:
+            found[path] = entry
+    return found
+
+
+def _durable_sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        os.fsync(content.fileno())
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _is_alive(folder: Path) -> bool:

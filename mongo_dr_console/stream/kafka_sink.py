@@ -26,6 +26,7 @@ from mongo_dr_console.stream.kafka_record import (
 )
 from mongo_dr_console.stream.kafka_topic import make_topic
 from mongo_dr_console.stream.kafka_writer import TransactionWriter
+from mongo_dr_console.stream.sink import Alone, Leave, require
 
 NAME = "kafka"
 
@@ -53,6 +54,7 @@ class KafkaSink:
         identity: Of the deployment; its set and id are written along, so that two are told apart.
         seconds: How long one request may take.
         clock: In seconds.
+        leave: Asked before others are shut out, and before each write.
     """
 
     def __init__(
@@ -62,8 +64,10 @@ class KafkaSink:
         *,
         seconds: float = SECONDS,
         clock: Callable[[], float] = time.monotonic,
+        leave: Leave | None = None,
     ) -> None:
         self.name = NAME
+        self._leave = leave or Alone()
         self.durable: Link | None = None
         self._config, self._identity, self._clock = config, identity, clock
         self._seconds = seconds
@@ -89,6 +93,7 @@ class KafkaSink:
         self._broker = Broker(self._config, self._seconds)
         try:
             self._batch_bytes = min(_BATCH_BYTES, make_topic(self._broker) - _MARGIN)
+            require(self._leave)
             self._writer = TransactionWriter(self._broker, transactional_id(self._config.topic))
             self.durable, self._run = self._tail()
         except BaseException:
@@ -178,6 +183,7 @@ class KafkaSink:
         assert self._writer is not None
         if not self._builder.count:
             return
+        require(self._leave)
         builder, self._builder = self._builder, BatchBuilder()
         count = builder.count
         self._writer.write(
@@ -191,6 +197,7 @@ class KafkaSink:
         raw, self._held = self._held, None
         self._add(raw, last=True)
         self._send()
+        require(self._leave)
         self._writer.commit()
         self.durable = Link.of(raw)
         self._pending = 0

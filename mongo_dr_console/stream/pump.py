@@ -21,7 +21,7 @@ from mongo_dr_console.model.trouble import Failed, Trouble, Unreachable
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.mongo.oplog import majority_position
 from mongo_dr_console.stream.batch import one_term
-from mongo_dr_console.stream.sink import StreamSink
+from mongo_dr_console.stream.sink import Alone, Leave, StreamSink
 from mongo_dr_console.stream.tail import Joint, MemberTail, ordered
 from mongo_dr_console.stream.watch import SetWatch
 
@@ -54,6 +54,7 @@ class Way:
         bases: Ends of snapshots, oldest first: a stream that begins anew begins at the first of them that
             the oplog still has, so that the snapshot and the stream join.
         moved: Called after each move of what is safe, with the sink's name and the position.
+        leave: Whether this process may write; once it may not, the pump ends by itself.
     """
 
     uri: str
@@ -62,6 +63,7 @@ class Way:
     sink: Callable[[Identity], StreamSink]
     bases: Callable[[], Sequence[Link]] = field(default=tuple)
     moved: Callable[[str, Position], None] = field(default=lambda name, position: None)
+    leave: Leave = field(default_factory=Alone)
 
 
 class Pump:
@@ -103,7 +105,7 @@ class Pump:
 
     def _run(self) -> None:
         failures = 0
-        while not self._stop.is_set():
+        while not self._stop.is_set() and self._way.leave.holds():
             before, shut_out = self._facts.entries, False
             try:
                 self._tail_on()
@@ -127,7 +129,7 @@ class Pump:
     def _pause(self, seconds: float) -> None:
         """Waits; what is due in the sink is done meanwhile."""
         until = time.monotonic() + seconds
-        while not self._stop.is_set() and time.monotonic() < until:
+        while not self._stop.is_set() and self._way.leave.holds() and time.monotonic() < until:
             self._stop.wait(min(0.5, max(0.0, until - time.monotonic())))
             try:
                 self._tick()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,17 +13,28 @@ from mongo_dr_console.model.entryhead import head
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.position import Position, Span
-from mongo_dr_console.model.segment import FOLDER, Run, Segment, SegmentHeader, SegmentName, runs, set_folder
+from mongo_dr_console.model.segment import (
+    Run,
+    Segment,
+    SegmentHeader,
+    SegmentName,
+    Unread,
+    runs,
+    seams,
+)
 from mongo_dr_console.model.stretch import Stretch
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.stores.store import Store, StoredObject
 from mongo_dr_console.stream.keep import Left
-from mongo_dr_console.stream.segment_file import read_entries, read_header
+from mongo_dr_console.stream.segment_file import damaged, read_entries, read_header
+from mongo_dr_console.stream.segment_names import Named, SegmentNames
 
 _READERS = 8
 _FIELDS = set(SegmentHeader.model_fields)
 _NEWEST = 200
 _OLDER = 100
+_READ_NEWEST = 500
+"""Headers that are read in any case: what is damaged among the newest is seen before anybody reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +47,31 @@ class DamagedSegment:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look through a store brought."""
+    """What a look through a store brought.
 
-    segments: list[Segment]
+    Args:
+        runs: The segments brought together.
+    """
+
+    segments: list[Segment | Unread]
     damaged: list[DamagedSegment]
+    runs: list[Run]
 
 
 class SegmentArchive:
-    """A store's segments. Headers and single entries that were read are kept: a segment never changes."""
+    """A store's segments. Headers and single entries that were read are kept: a segment never changes. Of
+    most segments the name is enough, see ``model.segment.seams``: what their headers say is compared when
+    their entries are read."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.name = f"segments:{store.name}"
-        self._known: dict[StoredObject, Segment | Failed] = {}
+        self._names = SegmentNames(store)
+        self._known: dict[str, tuple[StoredObject, Segment | Failed]] = {}
         self._links: dict[tuple[str, Position], Link | None] = {}
         self._runs: dict[Link, Run] = {}
         self._identities: dict[Identity, Identity] = {}
-        self._newest: tuple[Found, list[Run]] | None = None
+        self._last: tuple[Sequence[Named], Found] | None = None
         self.condemned = 0
         """How many segments turned out to be damaged while their entries were read."""
         self._lock = threading.Lock()
@@ -63,21 +82,47 @@ class SegmentArchive:
         Raises:
             Unreachable: The store does not answer.
         """
-        objects = self.store.list(f"{FOLDER}/" if set_name is None else set_folder(set_name))
-        named = [(o, name) for o in objects if (name := SegmentName.parse(o.path)) is not None]
+        named = self._names.read(set_name)
         with self._lock:
-            new = [o for o, _ in named if o not in self._known]
-            with ThreadPoolExecutor(_READERS) as pool:
-                headers = list(pool.map(self._header, new))
-            self._known |= zip(new, headers, strict=True)
-            found = Found([], [])
-            for stored, name in named:
-                known = self._known[stored]
-                if isinstance(known, Segment):
-                    found.segments.append(known)
-                elif known.code == "segment-damaged":
-                    found.damaged.append(DamagedSegment(name, known))
-        return found
+            if self._last is None or self._last[0] != named:
+                there = {n.stored.path for n in named}
+                self._known = {path: known for path, known in self._known.items() if path in there}
+                self._last = named, self._look(named)
+            return self._last[1]
+
+    def _look(self, named: Sequence[Named]) -> Found:
+        """Reads headers until nothing is left open: what is damaged is no neighbour of anything."""
+        while True:
+            usable = [n for n in named if not isinstance(self._fact(n), Failed)]
+            self._read_headers(usable[at] for at in seams([n.name for n in usable], _READ_NEWEST, _OLDER))
+            facts = [(n, self._fact(n)) for n in named]
+            segments = [
+                f if isinstance(f, Segment) else n.unread for n, f in facts if not isinstance(f, Failed)
+            ]
+            rows = runs(segments)
+            open_ = {u.path for r in rows for u in r.open_questions}
+            if open_:
+                self._read_headers(n for n in named if n.stored.path in open_)
+            elif len(segments) == len(usable):
+                # One that is gone by now is no damage.
+                damaged = [
+                    DamagedSegment(n.name, f)
+                    for n, f in facts
+                    if isinstance(f, Failed) and f.code == "segment-damaged"
+                ]
+                return Found(segments, damaged, rows)
+
+    def _fact(self, named: Named) -> Segment | Failed | None:
+        known = self._known.get(named.stored.path)
+        return known[1] if known is not None and known[0] == named.stored else None
+
+    def _read_headers(self, wanted: Iterable[Named]) -> None:
+        new = [n.stored for n in wanted if self._fact(n) is None]
+        if not new:
+            return
+        with ThreadPoolExecutor(_READERS) as pool:
+            for stored, found in zip(new, pool.map(self._header, new), strict=True):
+                self._known[stored.path] = stored, found
 
     def _header(self, stored: StoredObject) -> Segment | Failed:
         try:
@@ -86,7 +131,7 @@ class SegmentArchive:
             return trouble
 
     def _lean(self, segment: Segment) -> Segment:
-        """There are a hundred thousand, and what is the same in all of them is most of each."""
+        """What is the same in all of them is most of each."""
         header = segment.header
         identity = self._identities.setdefault(header.identity, header.identity)
         same = SegmentHeader.model_construct(_fields_set=_FIELDS, **{**dict(header), "identity": identity})
@@ -94,16 +139,13 @@ class SegmentArchive:
 
     def entries(self, segment: Segment) -> bytes:
         """All entries of a segment, compared with what its header says."""
-        return read_entries(self.store, segment)
+        return read_entries(self.store, segment.path, segment.header)[1]
 
     def runs(self, set_name: str | None = None) -> tuple[list[Run], list[DamagedSegment]]:
         """The segments brought together, and those that cannot be used."""
         found = self.read(set_name)
-        if self._newest is None or self._newest[0] != found:
-            rows = runs(found.segments)
-            self._newest = found, rows
-            self._runs = {r.last: r for r in rows}
-        return self._newest[1], found.damaged
+        self._runs = {r.last: r for r in found.runs}
+        return found.runs, found.damaged
 
     def left(self) -> Left:
         """As ``stream.keep.Keep``, from the segments' headers."""
@@ -123,12 +165,14 @@ class SegmentArchive:
         run = self._runs.get(stretch.last)
         return iter(()) if run is None else SegmentSource(self, run).read(start, end)
 
-    def condemn(self, segment: Segment, trouble: Failed) -> None:
+    def condemn(self, segment: Segment | Unread, trouble: Failed) -> None:
         """What was found damaged while it was read is so for every later look."""
         with self._lock:
-            for stored, known in self._known.items():
-                if known == segment:
-                    self._known[stored] = trouble
+            named = () if self._last is None else self._last[0]
+            for each in named:
+                if each.stored.path == segment.path:
+                    self._known[segment.path] = each.stored, trouble
+                    self._last = None
                     self.condemned += 1
                     return
 
@@ -141,19 +185,38 @@ class SegmentArchive:
         for link in run.links:
             if link.position == position:
                 return link
-        segment = next(
-            (s for s in run.segments if s.header.first <= position <= s.header.last.position), None
-        )
-        if segment is None:
+        at = next((n for n, s in enumerate(run.segments) if s.start < position <= s.end), None)
+        if at is None:
             return None
+        segment = run.segments[at]
         key = segment.path, position
         if key not in self._links:
             try:
-                self._links[key] = _entry_at(self.entries(segment), position)
+                self._links[key] = _entry_at(self.open(segment, run)[1], position)
             except Failed as trouble:
                 self.condemn(segment, trouble)
                 raise
         return self._links[key]
+
+    def open(
+        self, segment: Segment | Unread, run: Run, before: Link | None = None
+    ) -> tuple[SegmentHeader, bytes]:
+        """Header and entries of a segment of a run.
+
+        Args:
+            before: The end of the one before it, where that is known: here it is found out where the names
+                alone said that this one continues it.
+
+        Raises:
+            Failed: ``segment-damaged``, also where it is of another deployment, or does not continue.
+        """
+        expected = segment.header if isinstance(segment, Segment) else None
+        header, entries = read_entries(self.store, segment.path, expected)
+        if not header.identity.same_deployment(run.identity):
+            raise damaged(segment.path, self.store.name, "it is of another deployment than its neighbours")
+        if before is not None and header.previous != before:
+            raise damaged(segment.path, self.store.name, "it does not continue the one before it")
+        return header, entries
 
 
 class SegmentSource:
@@ -177,13 +240,14 @@ class SegmentSource:
         Raises:
             Failed: ``segment-damaged``, before an entry of that segment is given.
         """
+        before: Link | None = None
         for segment in self._run.segments:
-            header = segment.header
-            if header.last.position < start:
+            if segment.end < start:
                 continue
-            if header.first > end:
+            if segment.start >= end:
                 return
-            batch = self._archive.entries(segment)
+            header, batch = self._archive.open(segment, self._run, before)
+            before = header.last
             if header.first < start or header.last.position > end:
                 batch = _within(batch, start, end)
             if batch:

@@ -37,12 +37,15 @@ class SegmentBuilder:
         identity: Of the deployment.
         previous: The entry before the first one.
         tail: What the sink had last, where that is another.
+        fence: Of the agent that writes it; 0 where there is but one.
     """
 
-    def __init__(self, identity: Identity, previous: Link, tail: Link | None = None) -> None:
+    def __init__(
+        self, identity: Identity, previous: Link, tail: Link | None = None, *, fence: int = 0
+    ) -> None:
         self.previous, self.last = previous, previous
         self.count, self.bytes = 0, 0
-        self._identity, self._tail = identity, tail
+        self._identity, self._tail, self._fence = identity, tail, fence
         self._first = previous.position
         self._plain, self._stored = hashlib.sha256(), hashlib.sha256()
         self._pieces: list[bytes] = []
@@ -70,6 +73,7 @@ class SegmentBuilder:
             stored_bytes=sum(map(len, self._pieces)),
             stored_sha256=self._stored.hexdigest(),
             tail=self._tail if self._tail != self.previous else None,
+            fence=self._fence or None,
         )
         facts = header.model_dump_json(by_alias=True, exclude_none=True).encode()
         start = _START.pack(_SKIPPABLE, len(_MAGIC) + len(facts) + _CHECK.size, _MAGIC)
@@ -93,18 +97,21 @@ def read_header(store: Store, path: str) -> Segment:
     return Segment(path, header)
 
 
-def read_entries(store: Store, segment: Segment) -> bytes:
-    """All its entries, back to back, after everything was compared.
+def read_entries(store: Store, path: str, expected: SegmentHeader | None) -> tuple[SegmentHeader, bytes]:
+    """Its header and all its entries, back to back, after everything was compared.
+
+    Args:
+        expected: The header that was read before; None for one of which the name alone was known.
 
     Raises:
         Failed: ``segment-damaged``.
         Unreachable: The store does not answer.
     """
-    path, name = segment.path, store.name
+    name = store.name
     data = b"".join(store.read(path))
     header, offset = _header(data, path, name)
     stored = data[offset:]
-    if header != segment.header:
+    if expected is not None and header != expected:
         raise damaged(path, name, "it is not the one that was there before")
     if len(stored) != header.stored_bytes:
         raise damaged(path, name, f"{len(stored)} of its {header.stored_bytes} bytes are there")
@@ -116,7 +123,7 @@ def read_entries(store: Store, segment: Segment) -> bytes:
         raise damaged(path, name, "its entries cannot be unpacked") from None
     if len(plain) != header.bytes or hashlib.sha256(plain).hexdigest() != header.sha256:
         raise damaged(path, name, "its entries were changed")
-    return plain
+    return header, plain
 
 
 def _header(data: bytes, path: str, store: str) -> tuple[SegmentHeader, int]:

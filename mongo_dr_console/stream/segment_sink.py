@@ -8,13 +8,14 @@ from contextlib import suppress
 
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.link import Link
-from mongo_dr_console.model.segment import Segment, set_folder, tail
+from mongo_dr_console.model.segment import Segment, Unread, own_of, set_folder, tail
 from mongo_dr_console.model.trouble import Failed, Refused
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.store import Store
 from mongo_dr_console.stream.batch import Batch, one_term
 from mongo_dr_console.stream.segment_archive import SegmentArchive
 from mongo_dr_console.stream.segment_file import SegmentBuilder, read_entries, read_header
+from mongo_dr_console.stream.sink import Alone, Leave, require
 
 _ABANDONED_SECONDS = 600
 """From which age on a half-written object is a killed writer's: no segment takes that long to write."""
@@ -32,6 +33,7 @@ class SegmentSink:
         identity: Of the deployment.
         seconds, max_bytes: When a segment is closed.
         clock: In seconds.
+        leave: Asked before each write.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class SegmentSink:
         seconds: float,
         max_bytes: int,
         clock: Callable[[], float] = time.monotonic,
+        leave: Leave | None = None,
     ) -> None:
         self.name = f"segments:{store.name}"
         self.durable: Link | None = None
         self._store, self._identity = store, identity
         self._seconds, self._max_bytes, self._clock = seconds, max_bytes, clock
+        self._leave = leave or Alone()
         self._archive = SegmentArchive(store)
         self._builder: SegmentBuilder | None = None
         self._begun = 0.0
@@ -56,6 +60,7 @@ class SegmentSink:
         """The end of the newest whole segment of this deployment. A damaged one is passed over: it is written
         again from the live oplog, beside it."""
         self._builder, self._after = None, None
+        require(self._leave)
         if isinstance(self._store, LocalStore):
             self._store.root.mkdir(parents=True, exist_ok=True)
         with suppress(Refused):
@@ -68,7 +73,7 @@ class SegmentSink:
         known = self._segments()
         while (newest := tail(known, self._identity)) is not None:
             try:
-                read_entries(self._store, newest)
+                read_entries(self._store, newest.path, newest.header)
             except Failed:
                 known.remove(newest)
             else:
@@ -76,8 +81,8 @@ class SegmentSink:
         return None
 
     def earlier(self) -> Iterator[Link]:
-        own = [s for s in self._segments() if s.header.identity.same_deployment(self._identity)]
-        for segment in sorted(own, key=lambda s: s.header.last.position, reverse=True):
+        own = own_of(self._segments(), self._identity)
+        for segment in sorted(own, key=lambda s: s.end, reverse=True):
             yield segment.header.last
             yield segment.header.previous
 
@@ -93,7 +98,7 @@ class SegmentSink:
             self._close()
         if self._builder is None:
             assert self._after is not None, "begin comes first"
-            self._builder = SegmentBuilder(self._identity, self._after, self.durable)
+            self._builder = SegmentBuilder(self._identity, self._after, self.durable, fence=self._leave.fence)
             self._begun = self._clock()
         self._builder.add(part.raw, part.last, part.count)
         if self._builder.bytes >= self._max_bytes:
@@ -109,7 +114,7 @@ class SegmentSink:
     def close(self) -> None:
         self._close()
 
-    def _segments(self) -> list[Segment]:
+    def _segments(self) -> list[Segment | Unread]:
         return self._archive.read(self._identity.set_name).segments
 
     def _close(self) -> None:
@@ -119,6 +124,7 @@ class SegmentSink:
         builder, self._builder = self._builder, None
         header, pieces = builder.finish()
         path = header.name.path
+        require(self._leave)
         if not self._store.write_if_absent(path, pieces):
             self._replace_unless_same(Segment(path, header), pieces)
         self.durable = self._after = header.last
@@ -127,7 +133,7 @@ class SegmentSink:
         """A name that is taken: by the same entries, brought by another writer, or by a damaged segment."""
         try:
             there = read_header(self._store, wanted.path)
-            read_entries(self._store, there)
+            read_entries(self._store, there.path, there.header)
         except Failed as trouble:
             if trouble.code != "segment-damaged":
                 raise

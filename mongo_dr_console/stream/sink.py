@@ -6,6 +6,41 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from mongo_dr_console.model.link import Link
+from mongo_dr_console.model.trouble import Refused
+
+
+class Leave(Protocol):
+    """Whether this process may write just now: several agents may run, and one leads."""
+
+    @property
+    def fence(self) -> int:
+        """Greater than that of every leader before; 0 where there is but one agent."""
+        ...
+
+    def holds(self) -> bool: ...
+
+
+class Alone:
+    """Nobody else writes."""
+
+    fence = 0
+
+    def holds(self) -> bool:
+        return True
+
+
+def require(leave: Leave) -> None:
+    """Asked right before each write.
+
+    Raises:
+        Refused: ``agent-superseded``.
+    """
+    if not leave.holds():
+        raise Refused(
+            "agent-superseded",
+            "This agent does not lead any more, so it writes nothing: another one goes on from what is safe.",
+            "See who leads: mdr status",
+        )
 
 
 class StreamSink(Protocol):

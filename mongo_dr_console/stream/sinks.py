@@ -15,28 +15,33 @@ from mongo_dr_console.stream.kafka_sink import KafkaSink
 from mongo_dr_console.stream.keep import Keep
 from mongo_dr_console.stream.segment_archive import SegmentArchive
 from mongo_dr_console.stream.segment_sink import SegmentSink
-from mongo_dr_console.stream.sink import StreamSink
+from mongo_dr_console.stream.sink import Alone, Leave, StreamSink
 
 SinkMaker = Callable[[Identity], StreamSink]
 
 
-def sink_makers(profile: Profile) -> dict[str, SinkMaker]:
-    """By the sinks' names; each makes a sink that is not open yet."""
+def sink_makers(profile: Profile, leave: Leave | None = None) -> dict[str, SinkMaker]:
+    """By the sinks' names; each makes a sink that is not open yet.
+
+    Args:
+        leave: Asked before each write; None: nobody else writes.
+    """
+    leave = leave or Alone()
     found: dict[str, SinkMaker] = {}
     segments = profile.oplog.segments
     for name in () if segments is None else segments.stores:
-        found[f"segments:{name}"] = _segments(profile, name)
+        found[f"segments:{name}"] = _segments(profile, name, leave)
     kafka = profile.oplog.kafka
     if kafka is not None:
-        found[KAFKA] = lambda identity: KafkaSink(kafka, identity)
+        found[KAFKA] = lambda identity: KafkaSink(kafka, identity, leave=leave)
     return found
 
 
-def _segments(profile: Profile, name: str) -> SinkMaker:
+def _segments(profile: Profile, name: str, leave: Leave) -> SinkMaker:
     store, config = open_store(name, profile.stores[name], STREAMING), profile.oplog.segments
     assert config is not None
     seconds, size = config.seconds, config.bytes
-    return lambda identity: SegmentSink(store, identity, seconds=seconds, max_bytes=size)
+    return lambda identity: SegmentSink(store, identity, seconds=seconds, max_bytes=size, leave=leave)
 
 
 def keeps_of(profile: Profile, stores: Iterable[Store], *, within: float | None = None) -> dict[str, Keep]:

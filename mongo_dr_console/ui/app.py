@@ -37,7 +37,9 @@ from mongo_dr_console.ui.frugal import narrowed
 from mongo_dr_console.ui.glyphs import AsciiOnly
 from mongo_dr_console.ui.keymap import checked
 from mongo_dr_console.ui.lagring import LagRing
+from mongo_dr_console.ui.screens.alert_commands import COMMANDS as ALERT_COMMANDS
 from mongo_dr_console.ui.screens.dashboard_commands import COMMANDS as DASHBOARD_COMMANDS
+from mongo_dr_console.ui.screens.drill_commands import COMMANDS as DRILL_COMMANDS
 from mongo_dr_console.ui.screens.failover_commands import COMMANDS as FAILOVER_COMMANDS
 from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
 from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
@@ -55,6 +57,8 @@ COMMANDS: tuple[Command, ...] = (
     *DASHBOARD_COMMANDS,
     *WIZARD_COMMANDS,
     *JOB_COMMANDS,
+    *DRILL_COMMANDS,
+    *ALERT_COMMANDS,
     *FAILOVER_COMMANDS,
     *CONSOLE_COMMANDS,
 )
@@ -200,7 +204,7 @@ class ConsoleApp(App[None]):
         if below:
             self._below_shown = monotonic()
         for screen in self.screen_stack if below else self.screen_stack[-1:]:
-            if isinstance(screen, Shows) and screen.is_mounted:
+            if isinstance(screen, Shows) and screen.is_mounted and not screen._pruning:
                 screen.show(view)
 
     def pop_screen(self) -> AwaitComplete:

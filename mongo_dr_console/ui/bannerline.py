@@ -6,6 +6,7 @@ matters.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 from rich.cells import cell_len
 
 from mongo_dr_console.model.present import numbers_line
-from mongo_dr_console.model.readings import FAILOVER, KAFKA, Readings, live_coverage, rto_now
+from mongo_dr_console.model.readings import ALERTS, FAILOVER, KAFKA, Readings, live_coverage, rto_now
 from mongo_dr_console.model.verdict import Fact, Level
 from mongo_dr_console.model.words import clock, duration
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
@@ -22,9 +23,10 @@ from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.status_line import armed_text, level_word
 
 # What this host's agent says of itself is no source of the deployment.
-_NO_SOURCES = ("profile", "environment", "stores", "stream", FAILOVER, KAFKA)
+_NO_SOURCES = ("profile", "environment", "stores", "stream", ALERTS, FAILOVER, KAFKA)
 _LONGEST_NAME, _SHORT_NAME, _SHORTEST_NAME = 24, 14, 8
 _VERDICT_ROWS = 2
+_FROM_WHERE = re.compile(r", from [^(]*(?= \()")
 
 
 def banner(
@@ -162,7 +164,7 @@ def _shorter(view: View) -> Sequence[str]:
     """The consequence from its full form to its shortest: today's date says nothing that is not known."""
     whole = view.verdict.consequence
     today = whole.replace(f"{view.now:%Y-%m-%d}T", "")
-    return whole, today, today.replace(", from a snapshot in a store", "")
+    return whole, today, _FROM_WHERE.sub("", today)
 
 
 def further(facts: Iterable[Fact]) -> list[Fact]:

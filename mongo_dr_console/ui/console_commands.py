@@ -22,7 +22,19 @@ _PRACTICE_EVENTS = {
 }
 _INCIDENT_SECONDS = 15
 
-NOT_OF_A_RECORDING = ("restore", "backup", "verify", "jobs", "arm", "refresh")
+NOT_OF_A_RECORDING = (
+    "restore",
+    "backup",
+    "verify",
+    "jobs",
+    "drills",
+    "drill",
+    "alert-ack",
+    "alert-silence",
+    "alert-unsilence",
+    "arm",
+    "refresh",
+)
 """What a recording has nothing behind for."""
 RECORDED = "This is a recording: it can be looked at, and nothing can be asked or done."
 

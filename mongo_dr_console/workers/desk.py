@@ -10,11 +10,13 @@ import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 from mongo_dr_console.config import Profile, load_config
+from mongo_dr_console.model.alert import EVERYTHING
+from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding
@@ -252,6 +254,16 @@ class Desk:
         finally:
             client.close()
 
+    def drills(self) -> tuple[list[DrillRecord], list[str]]:
+        """The drills that the stores know of, newest first, and which stores could not be asked.
+
+        Raises:
+            WrongUse: The profile has no stores.
+        """
+        from mongo_dr_console.workers.drill_history import read_history
+
+        return read_history(self.profile)
+
     def failovers(self) -> tuple[tuple[FailoverRecord, ...], tuple[str, ...]]:
         """The failovers that the ledgers and this host know of, newest first, and which stores could not be
         asked."""
@@ -302,6 +314,31 @@ class Desk:
         self.access.require("operate")
         return self._start("verify", {"snapshot": snapshot, "store": store, "level": level})
 
+    def drill(self, *, full: bool) -> Started:
+        """Rehearses a recovery; ``full``: of the newest snapshot and the stream, into a mongod of its own."""
+        self.access.require("restore")
+        return self._start("drill", {"store": None, "full": full})
+
+    def copy(self, snapshot: str, source: str | None, target: str) -> Started:
+        """Copies a snapshot into another store. ``source``: None for the nearest good copy."""
+        self.access.require("operate")
+        return self._start("copy", {"snapshot": snapshot, "target": target, "source": source})
+
+    def acknowledge(self, alert: str) -> str:
+        """Takes an alert up; returns where that was noted."""
+        self.access.require("operate")
+        return self._order("acknowledge", alert)
+
+    def silence(self, kind: str, lasts: timedelta) -> str:
+        """Sends nothing for a kind, or for ``all``, for a time; returns where that was noted."""
+        self.access.require("operate")
+        return self._order("silence", kind, lasts)
+
+    def unsilence(self) -> str:
+        """Takes all silences back; returns where that was noted."""
+        self.access.require("operate")
+        return self._order("unsilence", EVERYTHING)
+
     def stop(self, job: str, typed: str) -> JobView:
         """Asks a job to end at its next safe point; ``stop`` must have been typed."""
         folder = self.folder(job)
@@ -328,6 +365,11 @@ class Desk:
     def _start(self, kind: str, request: dict[str, Any]) -> Started:
         folder = jobs.create(self.name, self.profile, self.config_file, kind, request)
         return Started(folder, jobs.launch(folder))
+
+    def _order(self, what: Literal["acknowledge", "silence", "unsilence"], *about: Any) -> str:
+        from mongo_dr_console.workers import alerting
+
+        return str(getattr(alerting, what)(self.name, self.profile, *about)[1])
 
     def _other(self, name: str | None) -> tuple[str, Profile] | None:
         if name is None or name == self.name:

@@ -52,7 +52,16 @@ from mongo_dr_console.mongo.client import told
 from mongo_dr_console.mongo.locks import this_boot
 from mongo_dr_console.stores import patience
 from mongo_dr_console.workers.context import JobContext, JobOutcome
-from mongo_dr_console.workers.jobs import JOURNAL, LOCK, STOP, JobFolder, already_running, read_plan
+from mongo_dr_console.workers.jobs import (
+    JOURNAL,
+    LOCK,
+    STOP,
+    JobFolder,
+    already_running,
+    read_plan,
+    write_once,
+)
+from mongo_dr_console.workers.scheduled import record_of
 
 Runner: TypeAlias = Callable[[JobContext], JobOutcome]
 
@@ -266,10 +275,35 @@ def _work(
     stop: Stop,
     runners: Mapping[str, str],
 ) -> JobEnded:
-    """Does the work; whatever it meets becomes the end of the job."""
+    """Does the work; whatever it meets becomes the end of the job. One that a schedule started keeps the
+    record of its run."""
     try:
         profile = _profile(plan)
         journal.secrets = secrets_of(profile)
+        record = record_of(plan.request, plan.job, profile, lambda: stop_for_good(folder))
+        if record is None:
+            return _done(plan, profile, folder, journal, stop, runners)
+        record.begin()
+    except BaseException as error:
+        return _failed(error, plan.job, journal.secrets)
+    ended = _done(plan, profile, folder, journal, stop, runners)
+    record.end(ended)
+    return ended
+
+
+def stop_for_good(folder: JobFolder) -> None:
+    write_once(folder.path / STOP, json.dumps({"by": "an agent that took it for lost"}).encode())
+
+
+def _done(
+    plan: JobPlan,
+    profile: Profile,
+    folder: JobFolder,
+    journal: Journal,
+    stop: Stop,
+    runners: Mapping[str, str],
+) -> JobEnded:
+    try:
         threading.excepthook = lambda failed: _last_words(failed.exc_value, journal.secrets)
         context = JobContext(
             job=plan.job,

@@ -59,12 +59,18 @@ def jobs_folder(profile: Profile) -> Path:
 
 
 def create(
-    profile_name: str, profile: Profile, config_file: Path, kind: str, request: dict[str, Any]
+    profile_name: str,
+    profile: Profile,
+    config_file: Path,
+    kind: str,
+    request: dict[str, Any],
+    owner: str | None = None,
 ) -> JobFolder:
     """Makes a job's folder (0700) with its plan (0600). Nothing runs yet.
 
     Args:
         request: What is asked for, as JSON values; never a secret.
+        owner: Who is told to have started it; None: this user.
 
     Raises:
         Refused: The profile's access does not reach for this kind of job.
@@ -84,7 +90,7 @@ def create(
             "profile": profile_name,
             "config_file": str(config_file.expanduser().absolute()),
             "created_at": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
-            "owner": this_owner(),
+            "owner": owner or this_owner(),
         }
         write_once(folder.path / PLAN, json.dumps(plan, indent=2).encode())
     except OSError as error:

@@ -13,6 +13,7 @@ from mongo_dr_console.stores.open import open_answering
 from mongo_dr_console.stream.coverage import gather
 from mongo_dr_console.stream.history import History, history_of
 from mongo_dr_console.stream.sinks import keeps_of
+from mongo_dr_console.workers.index_keeping import known_of
 
 
 def kept_oplog(
@@ -32,7 +33,7 @@ def kept_oplog(
     stores = []
     for store in open_answering(profile)[0].values():
         try:
-            snapshots += list_snapshots(store)
+            snapshots += list_snapshots(store, known_of(profile, store))
         except Trouble:
             continue
         stores.append(store)

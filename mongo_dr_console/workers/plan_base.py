@@ -15,6 +15,7 @@ from mongo_dr_console.stores.open import open_answering
 from mongo_dr_console.stores.snapshot_reader import SnapshotReader, open_snapshot
 from mongo_dr_console.stores.store import Store
 from mongo_dr_console.stream.follow import continue_from
+from mongo_dr_console.workers.index_keeping import known_of
 from mongo_dr_console.workers.plan_sources import Deployments, Look, history, source
 
 
@@ -49,7 +50,7 @@ def _entries(
     stores, troubles = open_answering(profile)
     for name, store in stores.items():
         try:
-            entries += [(store, entry) for entry in list_snapshots(store)]
+            entries += [(store, entry) for entry in list_snapshots(store, known_of(profile, store))]
         except Trouble as trouble:
             troubles[name] = trouble
     for name, why in troubles.items():

@@ -69,6 +69,11 @@ class Pollers:
         self._going = asyncio.Event()
         self._going.set()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all sources."""
+        return tuple(self._sources)
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Adds a listener; what is returned removes it."""
         self._listeners.append(listener)

@@ -26,6 +26,7 @@ from mongo_dr_console.stores.store import Store
 from mongo_dr_console.stream.coverage import gather
 from mongo_dr_console.stream.segment_archive import SegmentArchive
 from mongo_dr_console.stream.sinks import keeps_of
+from mongo_dr_console.workers.index_keeping import known_of
 
 _SECONDS = 3.0
 
@@ -66,7 +67,7 @@ def look(profile: Profile, store: str | None = None, *, now: datetime | None = N
     stores, silent = open_answering(profile)
     for name, trouble in silent.items():
         raise _blind(f"store {name}: {trouble.message}")
-    entries = _entries(stores)
+    entries = _entries(profile, stores)
     keeps = keeps_of(profile, stores.values())
     with ExitStack() as stack:
         client = stack.enter_context(
@@ -92,11 +93,11 @@ def look(profile: Profile, store: str | None = None, *, now: datetime | None = N
     return PruneLook(stores, wanted, facts, tuple(decisions), on.branches, tuple(unread))
 
 
-def _entries(stores: Mapping[str, Store]) -> list[SnapshotEntry]:
+def _entries(profile: Profile, stores: Mapping[str, Store]) -> list[SnapshotEntry]:
     entries: list[SnapshotEntry] = []
     for store in stores.values():
         try:
-            entries += list_snapshots(store)
+            entries += list_snapshots(store, known_of(profile, store))
         except Trouble as trouble:
             raise _blind(trouble.message) from None
     return entries

@@ -28,6 +28,7 @@ from mongo_dr_console.stores.open import choose_stores
 from mongo_dr_console.stores.snapshot_output import SnapshotOutput
 from mongo_dr_console.stores.store import Store
 from mongo_dr_console.workers.context import JobContext, JobOutcome
+from mongo_dr_console.workers.index_keeping import keep_index
 
 _STARTS = 4
 NAMED = "snapshot-named"
@@ -48,6 +49,7 @@ def run(context: JobContext) -> JobOutcome:
     _note_in_ledger(context, first, manifest)
     missing = _copy(context, manifest, first, others)
     names = [name for name in stores if name not in missing]
+    keep_index(context.profile, [stores[name] for name in names])
     return JobOutcome(
         result=_result(manifest, names),
         partial="; ".join(f"the snapshot is not in store {n}: {why}" for n, why in missing.items()) or None,

@@ -15,12 +15,13 @@ from mongo_dr_console.stores.copying import copy_snapshot
 from mongo_dr_console.stores.open import choose_stores, open_answering
 from mongo_dr_console.workers.claiming import reading_for
 from mongo_dr_console.workers.context import JobContext, JobOutcome
+from mongo_dr_console.workers.index_keeping import keep_index
 
 
 def run(context: JobContext) -> JobOutcome:
     """Request: ``snapshot``, ``target`` (name of a store), ``source`` (None for the nearest good copy, and
     the next one where a file of it is bad), ``rate`` (bytes in a second, None for as many as go). A resumed
-    job starts afresh, unless the copy was finished.
+    job, and another one of the same snapshot, goes on where the last one was.
 
     Raises:
         WrongUse: No such snapshot or store, or source and target are one.
@@ -58,6 +59,7 @@ def run(context: JobContext) -> JobOutcome:
             context.stop,
             lambda size: throttle.passed(size, context.stop.check),
         )
+    keep_index(context.profile, [to])
     return JobOutcome(_result(chosen, from_.name, target, chosen.stored_bytes, begun))
 
 

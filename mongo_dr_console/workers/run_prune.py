@@ -19,6 +19,7 @@ from mongo_dr_console.stores.store import Store
 from mongo_dr_console.workers.access import require
 from mongo_dr_console.workers.claiming import claimant_of
 from mongo_dr_console.workers.context import JobContext, JobOutcome
+from mongo_dr_console.workers.index_keeping import keep_index
 from mongo_dr_console.workers.prune_look import PruneLook, hold_branches, look, wanted_stores
 
 
@@ -47,6 +48,7 @@ def run(context: JobContext) -> JobOutcome:
             done = prune(claim, seen.decisions, facts, context.report, context.stop)
             removed[claim.store.name] = done
             _tell_versions(context, claim.store, done)
+        keep_index(context.profile, [claim.store for claim in claims])
     return _outcome(seen, removed)
 
 

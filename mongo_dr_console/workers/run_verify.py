@@ -9,6 +9,7 @@ from mongo_dr_console.stores.open import choose_stores
 from mongo_dr_console.stores.verification import verify
 from mongo_dr_console.workers.claiming import reading_for
 from mongo_dr_console.workers.context import JobContext, JobOutcome
+from mongo_dr_console.workers.index_keeping import keep_index
 from mongo_dr_console.workers.verify_deeper import deeper
 
 
@@ -27,6 +28,7 @@ def run(context: JobContext) -> JobOutcome:
     with reading_for(context, holders, name):
         checks = deeper(context) if level > 3 else None
         results = [verify(s, name, level, context.report, context.stop, checks) for s in holders]
+    keep_index(context.profile, holders)
     problems = [f"{r.store}: {problem}" for r in results for problem in r.problems]
     for problem in problems:
         context.report(Note(problem, "error"))

@@ -33,6 +33,7 @@ from mongo_dr_console.mongo.locks import read_lock_async
 from mongo_dr_console.mongo.members import member_uri, seeds
 from mongo_dr_console.mongo.oplogstats import read_live, read_oplog
 from mongo_dr_console.mongo.setstatus import ask_members, read_set_status
+from mongo_dr_console.workers.alertsource import AlertsSource
 from mongo_dr_console.workers.eventhunt import EventHunt
 from mongo_dr_console.workers.failover_state import FailoverStateSource
 from mongo_dr_console.workers.jobsource import JobsSource
@@ -217,7 +218,7 @@ class StoreSource:
         store = open_store(self._store, self._config)
         # One look at a time: the thread is this source's own.
         self._known = self._known or Remembered()
-        snapshots = tuple(list_snapshots(store, self._known))
+        snapshots = tuple(list_snapshots(store, self._known, whole=False))
         records = ledger.read_all(store, "restores")
         drills = drill_records(ledger.read_all(store, "drills", self._known))
         return StoreFacts(
@@ -447,6 +448,8 @@ def limits_of(profile: Profile) -> Limits:
         oplog_lag=seconds(thresholds.oplog_lag),
         margin=seconds(thresholds.margin),
         streamed=profile.oplog.kafka is not None or profile.oplog.segments is not None,
+        canary=seconds(thresholds.canary),
+        oplog_window=Threshold(thresholds.oplog_window.critical, thresholds.oplog_window.warning),
     )
 
 
@@ -464,6 +467,7 @@ def all_sources(
         JobsSource(profile_name, profile, threads),
         LockSource(deployment),
         StreamStateSource(profile_name, profile, threads),
+        AlertsSource(profile_name, profile, view, threads),
         FailoverStateSource(profile_name, profile, threads),
         *([] if profile.oplog.kafka is None else [TopicSource(profile.oplog.kafka, threads)]),
         CoverageSource(deployment, profile, view, threads),

@@ -1,12 +1,17 @@
-"""A snapshot on its way into a real MinIO, and everything that can go wrong: it is complete and verified, or
-it is not offered, and the next run clears up."""
+"""A snapshot on its way into a real MinIO, or out of it, and everything that can go wrong: it is complete and
+verified, or it is not offered, and the next run goes on or clears up.
+
+``MDR_S3_KILLS`` says how often writer and service are killed at random points, ``MDR_S3_SEED`` which.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 
 import dumping
@@ -27,8 +32,9 @@ from support.s3proxy import (
 )
 
 from mongo_dr_console.config import S3StoreConfig
-from mongo_dr_console.model.trouble import Failed, Refused, Trouble, Unreachable
+from mongo_dr_console.model.trouble import Failed, Interrupted, Refused, Trouble, Unreachable
 from mongo_dr_console.stores import s3_upload
+from mongo_dr_console.stores.begin import begin_snapshot
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.copying import copy_snapshot
 from mongo_dr_console.stores.local import LocalStore
@@ -41,6 +47,8 @@ from mongo_dr_console.stores.verification import verify
 pytestmark = pytest.mark.slow
 
 NAME = snapshots.NAME
+KILLS = int(os.environ.get("MDR_S3_KILLS", "4"))
+SEED = int(os.environ.get("MDR_S3_SEED", "0"))
 IMPATIENT = Patience(connect_seconds=1, read_seconds=0.5, total_seconds=0.4)
 
 
@@ -194,7 +202,7 @@ def test_wherever_a_writer_dies_it_is_whole_or_not_offered(
     assert requests > 15
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(SEED, SEED + KILLS))
 def test_a_killed_process_leaves_what_the_next_one_removes(
     minio: Minio, way: Proxy, config: S3StoreConfig, source: LocalStore, seed: int
 ) -> None:
@@ -215,10 +223,11 @@ def test_a_killed_process_leaves_what_the_next_one_removes(
 
 def test_the_service_is_killed_in_the_middle(source: LocalStore, tmp_path: Path) -> None:
     own = launch_minio(tmp_path / "minio")
-    chosen = random.Random(3)
+    chosen = random.Random(SEED + 3)
+    more = [(chosen.random() < 0.5, chosen.randrange(3, 18)) for _ in range(KILLS - 4)]
     try:
         # The tenth request and the next are in the middle of the large file.
-        for comes_back, at in ((True, chosen.randrange(3, 16)), (False, 10), (True, 11), (False, 11)):
+        for comes_back, at in ((True, chosen.randrange(3, 16)), (False, 10), (True, 11), (False, 11), *more):
             with proxy(own.server.endpoint) as way:
                 config = own.config(endpoint=way.endpoint)
 
@@ -243,6 +252,130 @@ def test_the_service_is_killed_in_the_middle(source: LocalStore, tmp_path: Path)
             assert list(parts.glob("*/*")) == [], "a service that was restarted lists no uploads"
     finally:
         own.server.kill()
+
+
+class StopAfter:
+    """Stops a copy once so many parts arrived."""
+
+    def __init__(self, way: Proxy, parts: int) -> None:
+        self.way, self.parts = way, parts
+
+    def check(self) -> None:
+        if sum(r.is_part for r in self.way.seen) >= self.parts:
+            raise Interrupted("stopped", "Stopped.")
+
+
+def test_a_stopped_copy_goes_on_by_file_and_by_part(
+    minio: Minio, way: Proxy, config: S3StoreConfig, tmp_path: Path
+) -> None:
+    source = LocalStore("local", tmp_path)
+    with begin_snapshot(source, NAME) as writer:
+        files = [writer.put(f"shop/{n}.bson", bytes([n]) * 1000) for n in range(4)]
+        files.append(writer.put("shop/large.bson", random.Random(1).randbytes(SMALL_PART * 6 + 9)))
+        like = snapshots.write_snapshot(LocalStore("like", tmp_path / "like"), snapshots.rows(100))
+        writer.finish(like.model_copy(update={"files": files, "collections": []}).sealed())
+    target = S3Store("s3", config, STEADY)
+    with pytest.raises(Interrupted):
+        copy_snapshot(source, NAME, target, dumping.Recorder(), StopAfter(way, 3))
+    assert list_snapshots(target) == [] and target.folders() == ()
+    first = [r.path for r in way.seen if r.is_part]
+    assert 3 <= len(first) < 7
+    way.seen.clear()
+    copy(source, target)
+    second = [r.path for r in way.seen if r.is_part]
+    assert len(first) + len(second) == 7 and not set(first) & set(second)
+    assert not any(
+        r.method == "PUT" and f"{NAME}/shop/{n}.bson" in r.path for r in way.seen for n in range(4)
+    )
+    store = behind(minio, config)
+    assert verify(store, NAME, 2, dumping.Recorder(), dumping.Free()).good and is_clean(minio, store)
+
+
+def test_an_object_of_another_content_is_copied_again(
+    minio: Minio, way: Proxy, config: S3StoreConfig, source: LocalStore
+) -> None:
+    """Of the right size, left under the name of a dead copy's file."""
+    target = S3Store("s3", config, IMPATIENT)
+    way.rule = lambda r: Answer(503, "SlowDown") if r.is_part else None
+    with pytest.raises(Unreachable):
+        copy(source, target)
+    way.rule = lambda _: None
+    store = behind(minio, config)
+    left = [k for k in minio.keys(store) if k.startswith(NAME)]
+    for path in left:
+        store.write(path, [bytes(store.size(path) or 0)])
+    store.write(f"{NAME}/shop/stranger.bson", [b"of another dump"])
+    clear_and_copy(minio, source, store)
+
+
+@pytest.mark.parametrize("case", LASTING)
+def test_what_does_not_pass_on_the_way_out_is_told_and_leaves_nothing_offered(
+    minio: Minio, way: Proxy, config: S3StoreConfig, source: LocalStore, tmp_path: Path, case: str
+) -> None:
+    copy(source, behind(minio, config))
+    fault, code, kind = LASTING[case]
+    target, reads = LocalStore("other", tmp_path), 0
+
+    def rule(request: Request) -> Fault | None:
+        nonlocal reads
+        reads += f"/{NAME}/" in request.path and request.method == "GET"
+        if reads < 4:
+            return None
+        return CutAnswer(0) if isinstance(fault, CutRequest) else fault
+
+    way.rule = rule
+    with pytest.raises(kind) as caught:
+        copy(S3Store("s3", config, IMPATIENT), target)
+    assert caught.value.code == code
+    assert list_snapshots(target) == []
+    way.rule = lambda _: None
+    copy(S3Store("s3", config, STEADY), target)
+    assert verify(target, NAME, 3, dumping.Recorder(), dumping.Free()).good
+    assert [p.name for p in tmp_path.iterdir() if p.name[0] != "."] == [NAME]
+
+
+def test_the_service_itself_says_that_the_clock_is_wrong(
+    minio: Minio, source: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a proxy: requests are signed half an hour ago."""
+    import botocore.auth
+
+    now = botocore.auth.get_current_datetime
+    store = minio.store(IMPATIENT)
+    with monkeypatch.context() as wrong:
+        wrong.setattr(botocore.auth, "get_current_datetime", lambda: now() - timedelta(minutes=30))
+        with pytest.raises(Refused) as caught:
+            copy(source, store)
+    assert caught.value.code == "store-clock"
+    assert not is_whole(store)
+    clear_and_copy(minio, source, store)
+
+
+def test_the_bucket_goes_in_the_middle(minio: Minio, way: Proxy, source: LocalStore, tmp_path: Path) -> None:
+    """Removed by somebody, with all that is in it."""
+    minio.client().create_bucket(Bucket="soon-gone")
+    config = minio.config(endpoint=way.endpoint, bucket="soon-gone")
+    client = minio.client()
+    client.meta.events.register(
+        "before-sign.s3.DeleteBucket",
+        lambda request, **_: request.headers.add_header("x-minio-force-delete", "true"),
+    )
+
+    def remove(request: Request) -> None:
+        if request.is_part and len([r for r in way.seen if r.is_part]) == 1:
+            client.delete_bucket(Bucket="soon-gone")
+
+    way.on_request = remove
+    with pytest.raises(Unreachable) as caught:
+        copy(source, S3Store("s3", config, IMPATIENT))
+    assert caught.value.code == "store-missing"
+    with pytest.raises(Unreachable):
+        list_snapshots(behind(minio, config))
+    minio.client().create_bucket(Bucket="soon-gone")
+    store = behind(minio, config)
+    assert not is_whole(store)
+    copy(source, store)
+    assert is_whole(store)
 
 
 @pytest.mark.parametrize("size", [5, SMALL_PART + 1])

@@ -40,6 +40,7 @@ def test_the_agent_streams_tells_its_lag_and_is_missed_when_it_is_gone(
     assert second.code == 4 and "already" in second.err
     agent.wait_for(Position(facts.sinks[0].durable.t + 3, 0) if facts.sinks[0].durable else Position(0, 0))
     told = call(config, "--profile", "test", "status", "--json").json
+    assert (facts.role, facts.leader and facts.leader.fence) == ("leads", 1)
     (sink,) = told["readings"]["stream"]["value"]["sinks"]
     assert (sink["name"], sink["state"], sink["trouble"]) == ("segments:local", "streaming", None)
     assert sink["lag_seconds"] < 10 and sink["canary"]["count"] >= 1

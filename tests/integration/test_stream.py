@@ -18,7 +18,7 @@ from support.scene import call
 from support.streamkit import committed, entries_of, into, oplog_between, segment_runs, streaming
 from support.writers import Writers, fill
 
-from mongo_dr_console.agent.run import snapshot_ends
+from mongo_dr_console.agent.streaming import snapshot_ends
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.position import Position

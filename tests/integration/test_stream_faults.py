@@ -27,7 +27,7 @@ from support.jobs import backup_here
 from support.prepared import PreparedProfile
 from support.writers import Writers, fill
 
-from mongo_dr_console.agent.run import snapshot_ends
+from mongo_dr_console.agent.streaming import snapshot_ends
 from mongo_dr_console.config import KafkaConfig, load_config
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.entryhead import head

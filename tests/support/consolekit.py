@@ -16,6 +16,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from mongo_dr_console.config import Access, Profile
+from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding, fine
@@ -29,6 +30,7 @@ from mongo_dr_console.workers.access import ConsoleAccess
 from mongo_dr_console.workers.desk import Content, Desk, Started, Target
 from mongo_dr_console.workers.jobs import JobFolder
 from mongo_dr_console.workers.pollers import Listener
+from support.drillkit import drill
 from support.readingkit import LIMITS, NOW, readings
 
 WIDE, SMALL = (120, 36), (80, 24)
@@ -91,6 +93,7 @@ class FakeDesk(Desk):
         self.job_folder = JobFolder(Path("/nowhere/jobs/0badcafe"))
         """Of the job that is started next."""
         self.writes: int | None = 0
+        self.the_drills: tuple[list[DrillRecord], list[str]] = ([drill()], [])
         self.ledger: tuple[tuple[FailoverRecord, ...], tuple[str, ...]] = ((), ())
 
     def preflight(self, readings: Readings) -> list[Finding]:
@@ -116,9 +119,18 @@ class FakeDesk(Desk):
         self._asked("changes", plan.id)
         return (plan if self.the_plan is None else self.the_plan), self.differences
 
+    def drills(self) -> tuple[list[DrillRecord], list[str]]:
+        self._asked("drills")
+        return self.the_drills
+
     def writes_since(self, job: str) -> int | None:
         self._asked("writes_since", job)
         return self.writes
+
+    def _order(self, what: str, *about: Any) -> str:
+        self._asked(what, *about)
+        self.done.append((what, *about))
+        return "local"
 
     def failovers(self) -> tuple[tuple[FailoverRecord, ...], tuple[str, ...]]:
         self._asked("failovers")

@@ -17,7 +17,7 @@ from mongo_dr_console.model.catalogue import SnapshotEntry, Verification
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.ui.app import ConsoleApp
-from mongo_dr_console.ui.screens.backup import BackupDialog, VerifyDialog
+from mongo_dr_console.ui.screens.backup import BackupDialog, CopyDialog, VerifyDialog
 from mongo_dr_console.ui.screens.job import JobScreen
 from mongo_dr_console.ui.screens.snapshot import SnapshotScreen
 from mongo_dr_console.workers.desk import Content
@@ -126,6 +126,54 @@ async def test_the_newest_snapshot_is_verified_in_every_store_that_has_it() -> N
         await pilot.press("tab", "tab", "enter")
         await until(pilot, lambda: desk(app).done)
         assert desk(app).done == [("verify", {"snapshot": "s30", "store": None, "level": 3})]
+
+
+async def test_the_snapshot_that_is_looked_at_is_copied_into_a_store_that_lacks_it() -> None:
+    both = [replace(snapshot(30, checksum="c"), store=name) for name in ("local", "second")]
+    one = replace(snapshot(600, checksum="d"), store="local")
+    known = {"local": store(both[0], one), "second": replace(store(both[1]), name="second")}
+    stores = {f"store:{name}": reading(f"store:{name}", facts) for name, facts in known.items()}
+    third = {**STORES, "third": {"type": "local", "path": "/mnt/third"}}
+    app = console(readings(stores=stores), stores=third)
+    app.desk.access.arm()
+    async with app.run_test(size=SMALL) as pilot:
+        await app.push_screen(SnapshotScreen("s30", "second"))
+        await pilot.press("C")
+        await until(pilot, lambda: isinstance(app.screen, CopyDialog) and "(●) third" in said(pilot))
+        assert "lies in local, second" in said(pilot) and "(●) local" not in said(pilot)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: desk(app).done)
+        assert desk(app).done == [("copy", {"snapshot": "s30", "target": "third", "source": None})]
+    app = console(readings(stores=stores), stores=third)
+    app.desk.access.arm()
+    async with app.run_test(size=SMALL) as pilot:
+        await app.push_screen(SnapshotScreen("s600", "local"))
+        await pilot.press("C")
+        await until(pilot, lambda: "(●) second" in said(pilot) and "( ) third" in said(pilot))
+        await pilot.press("shift+tab", "down", "space")
+        await until(pilot, lambda: "(●) third" in said(pilot))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, SnapshotScreen))
+        assert desk(app).done == []
+
+
+@pytest.mark.parametrize(
+    ("options", "entry", "words"),
+    [
+        ({"access": "watch"}, snapshot(30), "access"),
+        ({"stores": {"local": STORES["local"]}}, snapshot(30), "no other store"),
+        ({}, snapshot(30, problem=Failed("x", "Its manifest is torn.")), "manifest is torn"),
+    ],
+)
+async def test_why_a_snapshot_is_not_copied(options: Any, entry: SnapshotEntry, words: str) -> None:
+    app = console(readings(entry), **{"stores": STORES, **options})
+    if "access" not in options:
+        app.desk.access.arm()
+    async with app.run_test(size=SMALL) as pilot:
+        await app.push_screen(SnapshotScreen("s30", "local"))
+        await pilot.press("C")
+        await until(pilot, lambda: words in told(app))
+        assert desk(app).done == []
 
 
 async def test_without_a_snapshot_there_is_nothing_to_verify() -> None:

@@ -26,16 +26,20 @@ from mongo_dr_console.config import Access
 from mongo_dr_console.model.wizard import Step
 from mongo_dr_console.ui.app import COMMANDS, ConsoleApp
 from mongo_dr_console.ui.offers import offers
+from mongo_dr_console.ui.screens.alerts import AlertsScreen
 from mongo_dr_console.ui.screens.arm import Arm
 from mongo_dr_console.ui.screens.backup import BackupDialog, VerifyDialog
 from mongo_dr_console.ui.screens.choice import Choice
 from mongo_dr_console.ui.screens.dashboard import Dashboard
+from mongo_dr_console.ui.screens.drill_dialog import DrillDialog
+from mongo_dr_console.ui.screens.drills import DrillScreen, DrillsScreen
 from mongo_dr_console.ui.screens.facts import FactsScreen
 from mongo_dr_console.ui.screens.failover import FailoverScreen
 from mongo_dr_console.ui.screens.help import Help
 from mongo_dr_console.ui.screens.job import JobScreen
 from mongo_dr_console.ui.screens.jobs import JobsScreen
 from mongo_dr_console.ui.screens.palette import Palette
+from mongo_dr_console.ui.screens.silence import SilenceDialog
 from mongo_dr_console.ui.screens.snapshot import SnapshotScreen
 from mongo_dr_console.ui.screens.typed import TypedConfirmation
 from mongo_dr_console.ui.wizard.bases import BasesScreen
@@ -57,21 +61,24 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "help": (Help, ("?",)),
     "palette": (Palette, (":",)),
     "jobs": (JobsScreen, ("J",)),
+    "alerts": (AlertsScreen, ("N",)),
     "job that is done": (JobScreen, f"job:{DONE}"),
     "job that runs": (JobScreen, f"job:{RUNNING}"),
     "snapshot": (SnapshotScreen, "snapshot:20261122_004640@local"),
+    "drills": (DrillsScreen, ("D",)),
+    "drill": (DrillScreen, ("D", "enter")),
     "arm": (Arm, ("A",)),
     **{f"wizard {int(step)}": (WizardScreen, step) for step in Step},
     "wizard, a time": (WizardScreen, ("R", "enter", "t")),
     "bases": (BasesScreen, ("R", "enter", "c")),
 }
 
-ONLY_ARMED = {BackupDialog, VerifyDialog, TypedConfirmation, Choice}
+ONLY_ARMED = {BackupDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfirmation, Choice}
 """Dialogs that an unarmed console must not even open."""
 
 ACCESS: tuple[Access, ...] = ("watch", "restore")
 
-ASKED = ("start", "plan", "preflight", "contents", "targets", "write", "ledger")
+ASKED = ("start", "drills", "plan", "preflight", "contents", "targets", "write", "ledger")
 """Groups of workers that end by themselves."""
 
 

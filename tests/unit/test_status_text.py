@@ -96,11 +96,12 @@ def test_json_has_every_reading_with_value_error_and_age() -> None:
     document = status_document(found, verdict(found, LIMITS, NOW), LIMITS, NOW)
     data = json.loads(document.model_dump_json(by_alias=True))
     assert data["schema"] == "mdr.status"
-    names = {"set", "oplog", "backups", "coverage", "events", "jobs", "lock", "stream", "kafka"}
+    names = {"set", "oplog", "backups", "coverage", "events", "jobs", "lock", "stream", "kafka", "alerts"}
     assert set(data["readings"]) == names
     # Nobody asked for the stream.
     assert data["readings"].pop("stream") is None
     assert data["readings"].pop("kafka") is None
+    assert data["readings"].pop("alerts") is None
     for one in data["readings"].values():
         assert {"value", "error", "taken_at", "age_seconds", "took_seconds", "attempt"} <= set(one)
     stale = data["readings"]["oplog"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.readingkit import LIMITS, NOW, at, reading, readings, snapshot
 
+from mongo_dr_console.model.lease import Leader
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.present import present_coverage
 from mongo_dr_console.model.streamfacts import Break, BreakCause, Latency, SinkFacts, StreamFacts
@@ -55,6 +56,22 @@ def test_an_agent_that_is_gone_or_hangs_is_missed() -> None:
     assert "backup-1 is gone" in rows and "behind" not in rows
     assert seen(stream(sink(), running=False))[0] == {"agent-gone": Level.WARNING}
     assert seen(None) == ({}, "")
+
+
+def test_who_stands_by_says_for_whom_and_is_no_fact() -> None:
+    leader = Leader(profile="other", host="backup-2", fence=7, since=NOW)
+    facts, rows = seen(stream(role="stands-by", leader=leader))
+    assert facts == {}
+    assert rows == "stream: the agent on backup-1 stands by, backup-2 (profile other) leads"
+    gone = stream(role="stands-by", leader=leader, running=False)
+    assert seen(gone)[0] == {"agent-gone": Level.WARNING}
+    assert StreamFacts.model_validate_json(gone.model_dump_json(by_alias=True)) == gone
+
+
+def test_an_agent_that_nobody_leads_is_a_fact_with_the_cause() -> None:
+    facts, rows = seen(stream(role="waits", waits_for=Failed("store-unreachable", "store s3 is silent")))
+    assert facts == {"agent-waits": Level.WARNING}
+    assert rows == "stream: the agent on backup-1 leads nothing yet: store s3 is silent"
 
 
 @pytest.mark.parametrize(

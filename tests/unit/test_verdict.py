@@ -31,9 +31,11 @@ from mongo_dr_console.model import coverage as covering
 from mongo_dr_console.model.backupfacts import Drilled
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.jobfacts import JobFacts
+from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.oplogfacts import MemberLag
 from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.readings import Readings, Threshold
+from mongo_dr_console.model.stretch import Stretch
 from mongo_dr_console.model.verdict import Level, Verdict, grade, grade_least, verdict
 
 
@@ -63,6 +65,28 @@ def test_a_dead_deployment_is_critical_and_says_what_the_stores_still_give() -> 
     assert found.exit_code == 2
     assert codes(found)[0] == "deployment-down"
     assert "from a snapshot in a store (loses 30s)" in found.consequence
+
+
+@pytest.mark.parametrize(
+    ("sources", "words"),
+    [
+        (("segments:far",), "from the segments in store far (loses 10s)"),
+        (("segments:far", "segments:near"), "from the segments in store far and near (loses 10s)"),
+        (("segments:far", "kafka"), "from the segments in store far and the Kafka topic (loses 10s)"),
+        (("kafka",), "from the Kafka topic (loses 10s)"),
+    ],
+)
+def test_where_the_stream_reaches_further_than_the_snapshot_it_is_said_so(
+    sources: tuple[str, ...], words: str
+) -> None:
+    base = snapshot(30)
+    assert base.window is not None
+    links = Link(base.window.end, base.window.end_term, base.window.end_hash), Link(at(10), 1, "there")
+    left = [Stretch(name, links, HERE) for name in sources]
+    gone = covering.build([base], None, now=NOW, live_error=DOWN, stretches=left)
+    assert gone.latest == at(10)
+    found = judged(readings(set=reading("set", None, error=DOWN), coverage=reading("coverage", gone)))
+    assert words in found.consequence
 
 
 @pytest.mark.parametrize("source", ["set", "oplog", "coverage", "events", "jobs"])

@@ -1,4 +1,4 @@
-"""Taking a snapshot, and reading one back: what is asked before the job starts."""
+"""Taking a snapshot, reading one back, copying one: what is asked before the job starts."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class BackupWanted:
     compression: Compression
 
 
-class _Pick(RowList, Generic[K]):
+class Pick(RowList, Generic[K]):
     """One of a few: enter or space chooses."""
 
-    DEFAULT_CSS = "_Pick { height: auto; }"
+    DEFAULT_CSS = "Pick { height: auto; }"
 
     def __init__(self, texts: dict[K, str], chosen: K, **widget: str) -> None:
         super().__init__(**widget)
@@ -112,7 +112,7 @@ class BackupDialog(Dialog[BackupWanted]):
         yield LinesView([Line(), line("Into these stores (space):")])
         yield _Ticks(self._stores, id="stores")
         yield LinesView([line("Compressed (space):")])
-        yield _Pick(COMPRESSIONS, "gzip", id="compression")
+        yield Pick(COMPRESSIONS, "gzip", id="compression")
 
     @property
     def ready(self) -> bool:
@@ -123,7 +123,7 @@ class BackupDialog(Dialog[BackupWanted]):
     def answer(self) -> BackupWanted:
         ticked = self.query_one("#stores", _Ticks).ticked
         chosen = tuple(s.name for s in self._stores if s.name in ticked)
-        compression = self.query_one("#compression", _Pick).chosen
+        compression = self.query_one("#compression", Pick).chosen
         return BackupWanted(() if len(chosen) == len(self._stores) else chosen, compression)
 
     @on(RowList.Ticked, "#stores")
@@ -136,7 +136,7 @@ class BackupDialog(Dialog[BackupWanted]):
     @on(RowList.Ticked, "#compression")
     @on(RowList.Picked, "#compression")
     def _chosen(self, chosen: RowList.Ticked | RowList.Picked) -> None:
-        self.query_one("#compression", _Pick).choose(chosen.key)
+        self.query_one("#compression", Pick).choose(chosen.key)
 
 
 class VerifyDialog(Dialog[int]):
@@ -147,15 +147,40 @@ class VerifyDialog(Dialog[int]):
 
     def fields(self) -> Iterable[Widget]:
         yield LinesView([Line(), line("How thoroughly (space):")])
-        yield _Pick(LEVELS, "2", id="level")
+        yield Pick(LEVELS, "2", id="level")
 
     def answer(self) -> int:
-        return int(self.query_one("#level", _Pick).chosen)
+        return int(self.query_one("#level", Pick).chosen)
 
     @on(RowList.Ticked)
     @on(RowList.Picked)
     def _chosen(self, chosen: RowList.Ticked | RowList.Picked) -> None:
-        self.query_one("#level", _Pick).choose(chosen.key)
+        self.query_one("#level", Pick).choose(chosen.key)
+
+
+class CopyDialog(Dialog[str]):
+    """Asks where to; gives back the store.
+
+    Args:
+        lines: What is copied.
+        stores: Those that do not have it and can be used.
+    """
+
+    def __init__(self, lines: Sequence[Line], stores: Sequence[StoreChoice]) -> None:
+        super().__init__("Copy a snapshot", lines, "Start")
+        self._stores = tuple(stores)
+
+    def fields(self) -> Iterable[Widget]:
+        yield LinesView([Line(), line("Into this store (space):")])
+        yield Pick({s.name: s.where for s in self._stores}, self._stores[0].name, id="store")
+
+    def answer(self) -> str:
+        return str(self.query_one("#store", Pick).chosen)
+
+    @on(RowList.Ticked)
+    @on(RowList.Picked)
+    def _chosen(self, chosen: RowList.Ticked | RowList.Picked) -> None:
+        self.query_one("#store", Pick).choose(chosen.key)
 
 
 def reading_lines(view: View) -> list[Line]:
@@ -178,6 +203,15 @@ def reading_lines(view: View) -> list[Line]:
         f"({size(newest.bytes)}, {size(newest.stored_bytes)} stored){took}."
     )
     return [*rows, *wrapped(text, DIALOG_WIDTH)]
+
+
+def copy_lines(entry: SnapshotEntry, stores: Sequence[str]) -> list[Line]:
+    """What will be copied."""
+    text = (
+        f"Snapshot {entry.name}, which lies in {', '.join(stores)}: {size(entry.stored_bytes)} are read and "
+        "written. It is offered there once it is whole; a copy that was cut off goes on where it was."
+    )
+    return wrapped(text, DIALOG_WIDTH)
 
 
 def verify_lines(entry: SnapshotEntry, stores: Sequence[str]) -> list[Line]:

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 
 from mongo_dr_console.model.verdict import Level
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.screens.leaving import Leaving
 from mongo_dr_console.ui.view import View
@@ -47,10 +48,10 @@ class FactsScreen(ModalScreen[None], Leaving[None]):
         self.query_one("#facts-box").border_title = "All facts, the worst first"
         self.query_one("#facts-box").border_subtitle = "esc back"
         self.query_one("#facts-box").focus()
-        self.call_after_refresh(self.show, self._view)
+        when_drawn(self, lambda: self.show(self._view))
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.show, self._view)
+        when_drawn(self, lambda: self.show(self._view))
 
     def show(self, view: View) -> None:
         """Shows this moment's facts."""

@@ -13,6 +13,7 @@ from textual.screen import Screen
 from mongo_dr_console import __version__
 from mongo_dr_console.config import config_path, state_path
 from mongo_dr_console.ui.helptext import cost_lines, offer_groups, place_lines
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import Line, wrapped
 from mongo_dr_console.ui.offers import offers
 from mongo_dr_console.ui.screens.leaving import Leaving
@@ -56,10 +57,10 @@ class Help(Leaving[None]):
         yield Footer(id="keys")
 
     def on_mount(self) -> None:
-        self.call_after_refresh(lambda: self.show(self._whole.view))
+        when_drawn(self, lambda: self.show(self._whole.view))
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._draw)
+        when_drawn(self, self._draw)
 
     def show(self, view: View) -> None:
         self._view = view

@@ -18,6 +18,7 @@ from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.jobpages import gone_lines, header_lines, log_lines, remote_lines, rule, step_lines
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.resultpage import (
     report_text,
@@ -241,9 +242,9 @@ class JobScreen(Screen[None]):
         part.set_lines(text)
         ended = self._ended()
         if ended and not self._had_ended:
-            self.call_after_refresh(body.scroll_home, animate=False)
+            when_drawn(self, lambda: body.scroll_home(animate=False))
         elif not ended and grown and newest:
-            self.call_after_refresh(body.scroll_end, animate=False)
+            when_drawn(self, lambda: body.scroll_end(animate=False))
         self._had_ended = ended
 
     def _not_now(self) -> set[str]:

@@ -10,6 +10,7 @@ from mongo_dr_console.ui.screens.acting import refusal, start
 if TYPE_CHECKING:
     from mongo_dr_console.model.catalogue import SnapshotEntry
     from mongo_dr_console.ui.app import ConsoleApp
+    from mongo_dr_console.workers.desk import StoreChoice
 
 
 def _jobs(app: ConsoleApp) -> None:
@@ -82,6 +83,48 @@ def _no_verify(app: ConsoleApp) -> str:
     return "" if _subject(app)[0] is not None else "No snapshot is known that could be verified."
 
 
+def _copy(app: ConsoleApp) -> None:
+    _work(app, _ask_and_copy(app))
+
+
+async def _ask_and_copy(app: ConsoleApp) -> None:
+    from mongo_dr_console.ui.screens.backup import CopyDialog, copy_lines
+
+    entry, _ = _subject(app)
+    if entry is None:
+        return
+    targets = _targets(app, entry)
+    target = await app.push_screen_wait(CopyDialog(copy_lines(entry, _having(app, entry)), targets))
+    if target is not None:
+        await start(app, lambda: app.desk.copy(entry.name, None, target))
+
+
+def _having(app: ConsoleApp, entry: SnapshotEntry) -> list[str]:
+    from mongo_dr_console.ui.snapshotpage import holders
+
+    backups = app.view.readings.backups
+    return [] if backups is None or backups.value is None else holders(backups.value.stores, entry)
+
+
+def _targets(app: ConsoleApp, entry: SnapshotEntry) -> list[StoreChoice]:
+    """Stores that can be used and do not have it."""
+    having = _having(app, entry)
+    return [s for s in app.desk.stores() if not s.refusal and s.name not in having]
+
+
+def _no_copy(app: ConsoleApp) -> str:
+    if why := refusal(app, "operate"):
+        return why
+    entry, _ = _subject(app)
+    if entry is None:
+        return "No snapshot is known that could be copied."
+    if entry.problem is not None:
+        return f"It cannot be copied: {entry.problem.message}"
+    if not _targets(app, entry):
+        return f"There is no other store that {entry.name} could be copied into."
+    return ""
+
+
 def _work(app: ConsoleApp, work: object) -> None:
     app.run_worker(work, exit_on_error=False, exclusive=True, group="ask")  # type: ignore[arg-type]
 
@@ -108,6 +151,15 @@ COMMANDS: tuple[Command, ...] = (
         _verify,
         _no_verify,
         shown=False,
+        group="Jobs",
+    ),
+    Command(
+        "copy",
+        "",
+        "copy…",
+        "Copy a snapshot into another store: the one that is looked at, else the newest.",
+        _copy,
+        _no_copy,
         group="Jobs",
     ),
 )

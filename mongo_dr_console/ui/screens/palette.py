@@ -11,6 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import Line, fitted, line, pad, with_role, wrapped
 from mongo_dr_console.ui.offers import Offer, command_offers, matching, screen_offers
 from mongo_dr_console.ui.screens.leaving import Leaving
@@ -68,10 +69,10 @@ class Palette(ModalScreen[None], Leaving[None]):
             yield LinesView(id="about")
 
     def on_mount(self) -> None:
-        self.call_after_refresh(self._fill)
+        when_drawn(self, self._fill)
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._draw)
+        when_drawn(self, self._draw)
 
     def show(self, view: View) -> None:
         """What can be done may have changed: the console was armed, or is no longer."""

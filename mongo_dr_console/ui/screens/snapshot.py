@@ -1,4 +1,4 @@
-"""One snapshot: what is known of it, what it holds; from here it is verified, and restored from."""
+"""One snapshot: what is known of it, what it holds; from here it is verified, copied, and restored from."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class SnapshotScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("R", "restore", "restore from it…", id="snapshot.restore"),
         Binding("V", "app.run_command('verify')", "verify…", id="snapshot.verify"),
+        Binding("C", "app.run_command('copy')", "copy…", show=False, id="snapshot.copy"),
         Binding("escape", "back", "back", id="snapshot.back"),
         Binding("j", "scroll(1)", "scroll down", show=False, id="snapshot.down"),
         Binding("k", "scroll(-1)", "scroll up", show=False, id="snapshot.up"),

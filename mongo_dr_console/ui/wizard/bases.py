@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 
 from mongo_dr_console.model.position import Limit
 from mongo_dr_console.model.wizard import Base, Known, base_problem
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import line, wrapped
 from mongo_dr_console.ui.screens.leaving import Leaving
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -111,7 +112,7 @@ class BasesScreen(ModalScreen[Base | None], Leaving[Base | None]):
             )
 
     def on_mount(self) -> None:
-        self.call_after_refresh(self._fill)
+        when_drawn(self, self._fill)
 
     def _fill(self) -> None:
         bases = self.query_one(BaseList)
@@ -120,7 +121,7 @@ class BasesScreen(ModalScreen[Base | None], Leaving[Base | None]):
             bases.rows.go_to(f"{self._chosen.name}@{self._chosen.store}")
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._fill)
+        when_drawn(self, self._fill)
 
     @on(RowList.Picked)
     def _picked(self, event: RowList.Picked) -> None:

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input
 from mongo_dr_console.model.plan import Plan
 from mongo_dr_console.model.wizard import Step
 from mongo_dr_console.ui.background import Problem
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -78,7 +79,7 @@ class ConfirmStep(StepView):
         self.redraw()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.redraw)
+        when_drawn(self, self.redraw)
 
     def redraw(self) -> None:
         plan, view = self.plan, self.wizard.view
@@ -182,7 +183,7 @@ class ConfirmStep(StepView):
         self.query_one(TypedField).wanted = "" if self.plan is None else self.plan.confirm
         self._hint("")
         self.redraw()
-        self.call_after_refresh(self.redraw)
+        when_drawn(self, self.redraw)
 
     def _wait(self, why: str) -> None:
         self.wizard.busy = why

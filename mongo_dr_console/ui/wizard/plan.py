@@ -14,6 +14,7 @@ from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.wizard import Step, intent
 from mongo_dr_console.model.words import duration
 from mongo_dr_console.ui.background import Problem, problem_of
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -60,7 +61,7 @@ class PlanStep(StepView):
             self.redraw()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.redraw)
+        when_drawn(self, self.redraw)
 
     def redraw(self) -> None:
         if self.size.width:

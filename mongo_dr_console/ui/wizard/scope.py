@@ -14,6 +14,7 @@ from textual.widgets import Input
 from mongo_dr_console.model.wizard import Base, Step
 from mongo_dr_console.model.wizardscope import Scope, name_problem, toggled
 from mongo_dr_console.ui.background import Problem
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import line
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -90,7 +91,7 @@ class ScopeStep(StepView):
                 lambda: self.console.desk.contents(base.name, base.store), self._answered, group="contents"
             )
         self.redraw()
-        self.call_after_refresh(self.redraw)
+        when_drawn(self, self.redraw)
 
     def first(self) -> Widget | None:
         return self.query_one("#tree")
@@ -99,7 +100,7 @@ class ScopeStep(StepView):
         """The contents of a snapshot do not change."""
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.redraw)
+        when_drawn(self, self.redraw)
 
     def redraw(self) -> None:
         if not self.size.width:

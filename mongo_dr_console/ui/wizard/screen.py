@@ -19,6 +19,7 @@ from mongo_dr_console.model.position import Bound
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.when import event_by_id
 from mongo_dr_console.model.wizard import Base, Known, Step, WizardState, known
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import wrapped
 from mongo_dr_console.ui.screens.ownkeys import OwnKeys
 from mongo_dr_console.ui.view import View
@@ -181,7 +182,7 @@ class WizardScreen(Screen[None]):
         self.show(self.view)
         # At once, so that no key lands on what had the focus before; and again when all of it is laid out.
         self._focus(step)
-        self.call_after_refresh(self._focus, step)
+        when_drawn(self, lambda: self._focus(step))
 
     def _focus(self, step: Step) -> None:
         if self.step is step and self.is_attached:

@@ -17,6 +17,7 @@ from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.wizard import Base, Step, Way, problem, settle, stops_at, with_base
 from mongo_dr_console.model.wizardscope import Scope, propose_scope
 from mongo_dr_console.model.words import moment
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import line
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.choice_bar import ChoiceBar
@@ -101,7 +102,7 @@ class WhenStep(StepView):
         if field.value != wizard.state.text:
             field.value = wizard.state.text
         self.redraw()
-        self.call_after_refresh(self.redraw)
+        when_drawn(self, self.redraw)
 
     def first(self) -> Widget | None:
         state = self.wizard.state
@@ -113,7 +114,7 @@ class WhenStep(StepView):
         self.redraw()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.redraw)
+        when_drawn(self, self.redraw)
 
     def redraw(self) -> None:
         if not self.size.width:

@@ -12,6 +12,7 @@ from textual.widgets import Input
 
 from mongo_dr_console.model.wizard import Step, kept_renames
 from mongo_dr_console.ui.background import Problem
+from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import line, wrapped
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -59,7 +60,7 @@ class WhereStep(StepView):
         state = self.wizard.state
         self.wizard.change(renames=kept_renames(state.scope, state.renames if state.renames_chosen else ()))
         self.redraw()
-        self.call_after_refresh(self.redraw)
+        when_drawn(self, self.redraw)
 
     def first(self) -> Widget | None:
         return self.query_one("#modes")
@@ -68,7 +69,7 @@ class WhereStep(StepView):
         """Nothing here depends on the readings."""
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.redraw)
+        when_drawn(self, self.redraw)
 
     def redraw(self) -> None:
         if not self.size.width:

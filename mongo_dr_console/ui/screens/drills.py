@@ -1,0 +1,178 @@
+"""Drills: the score card, and every drill that the stores know of; enter shows one whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+
+from mongo_dr_console.model.drill import DrillRecord
+from mongo_dr_console.ui.background import Problem, in_thread
+from mongo_dr_console.ui.drillspage import card_lines, drill_items, drill_lines, key_of
+from mongo_dr_console.ui.jobpages import rule
+from mongo_dr_console.ui.lines import Line, line, wrapped
+from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.view import View
+from mongo_dr_console.ui.widgets.lines_view import LinesView
+from mongo_dr_console.ui.widgets.row_list import RowList
+from mongo_dr_console.ui.widgets.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from mongo_dr_console.ui.app import ConsoleApp
+
+_EVERY_SECONDS = 15.0
+
+
+class _Rows(RowList):
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "steps", id="drills.open")]
+
+
+class DrillsScreen(Screen[None]):
+    """The drills, newest first, read from the stores' ledgers again and again."""
+
+    AUTO_FOCUS = "#rows"
+    DEFAULT_CSS = """
+    DrillsScreen #head { padding: 0 1; height: auto; }
+    DrillsScreen #rows { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "app.run_command('drill')", "new drill…", id="drills.new"),
+        Binding("escape", "back", "back", id="drills.back"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._drills: tuple[DrillRecord, ...] = ()
+        self._unread: tuple[str, ...] = ()
+        self._problem: Problem | None = None
+        self._read_once = False
+
+    @property
+    def console(self) -> ConsoleApp:
+        return cast("ConsoleApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine(id="status")
+        yield LinesView(id="head")
+        yield _Rows(id="rows")
+        yield OwnKeys(self._not_now)
+
+    def on_mount(self) -> None:
+        self.show(self.console.view)
+        self.set_interval(_EVERY_SECONDS, self._look)
+        self._look()
+
+    def on_screen_resume(self) -> None:
+        self._look()
+
+    def on_resize(self) -> None:
+        self.show(self.console.view)
+
+    def _look(self) -> None:
+        """Not exclusive: a look that hangs ends by itself, and no second one is begun meanwhile."""
+        if not any(w.group == "drills" and not w.is_finished for w in self.workers):
+            self.run_worker(self._read(), exit_on_error=False, group="drills")
+
+    async def _read(self) -> None:
+        found = await in_thread(self.console.desk.drills)
+        if not self.is_attached:
+            return
+        self._read_once = True
+        if isinstance(found, Problem):
+            # What was known stays.
+            self._problem = found
+        else:
+            self._problem = None
+            self._drills, self._unread = tuple(found[0]), tuple(found[1])
+        self.show(self.console.view)
+
+    def show(self, view: View) -> None:
+        self.query_one(StatusLine).show(view)
+        if not self.size.width:
+            return
+        width = self.size.width - 2
+        items, header = drill_items(self._drills, width - 2)
+        self.query_one("#head", LinesView).set_lines(self._head(view, width))
+        self.query_one(RowList).set_items(items, header)
+        self.query_one(OwnKeys).refresh_keys()
+
+    def _head(self, view: View, width: int) -> list[Line]:
+        rows = [rule(f"Drills: {len(self._drills)}", width)]
+        if not self._read_once:
+            return [*rows, line(("? the stores' ledgers are being read …", "unknown"))]
+        for text in (*self._unread, *([self._problem.message] if self._problem else [])):
+            rows += wrapped(f"? {text}", width, "unknown", "  ")
+        if self._drills or not rows[1:]:
+            rows += card_lines(self._drills, view.limits.restore_test_age, view.now, width)
+        return [*rows, line()]
+
+    def _not_now(self) -> set[str]:
+        drill = self.console.commands["drill"]
+        return {"drills.new"} if self.console.refusal(drill) else set()
+
+    def action_back(self) -> None:
+        """Leaves the list."""
+        if self.app.screen is self:
+            self.app.pop_screen()
+
+    @on(RowList.Picked)
+    def _picked(self, picked: RowList.Picked) -> None:
+        record = next((r for r in self._drills if key_of(r) == picked.key), None)
+        if record is not None:
+            self.app.push_screen(DrillScreen(record))
+
+
+class DrillScreen(Screen[None]):
+    """One drill that ended."""
+
+    DEFAULT_CSS = """
+    DrillScreen #body {
+        height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", id="drill.back"),
+        Binding("j", "scroll(1)", "scroll down", show=False, id="drill.down"),
+        Binding("k", "scroll(-1)", "scroll up", show=False, id="drill.up"),
+    ]
+
+    def __init__(self, record: DrillRecord) -> None:
+        super().__init__()
+        self._record = record
+
+    @property
+    def console(self) -> ConsoleApp:
+        return cast("ConsoleApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine(id="status")
+        with VerticalScroll(id="body"):
+            yield LinesView(id="text")
+        yield OwnKeys()
+
+    def on_mount(self) -> None:
+        self.query_one("#body").focus()
+        self.show(self.console.view)
+
+    def on_resize(self) -> None:
+        self.show(self.console.view)
+
+    def show(self, view: View) -> None:
+        self.query_one(StatusLine).show(view)
+        if self.size.width:
+            rows = drill_lines(self._record, view.now, self.size.width - 3)
+            self.query_one("#text", LinesView).set_lines(rows)
+            self.query_one(OwnKeys).refresh_keys()
+
+    def action_back(self) -> None:
+        """Leaves the screen."""
+        if self.app.screen is self:
+            self.app.pop_screen()
+
+    def action_scroll(self, rows: int) -> None:
+        """Scrolls by a row."""
+        self.query_one("#body", VerticalScroll).scroll_relative(y=rows, animate=False)
