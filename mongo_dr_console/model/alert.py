@@ -29,6 +29,7 @@ class Kind(StrEnum):
     CANARY = "canary"
     NO_PRIMARY = "no-primary"
     MEMBER_DOWN = "member-down"
+    FAILOVER = "failover"
     MARGIN = "margin"
     OPLOG_WINDOW = "oplog-window"
     JOB_FAILED = "job-failed"
@@ -48,6 +49,7 @@ ABOUT: Mapping[Kind, str] = {
     Kind.CANARY: "A heartbeat takes long until it is safe in a sink.",
     Kind.NO_PRIMARY: "There is no primary, no majority, or nobody answers: writes fail.",
     Kind.MEMBER_DOWN: "A member is down, or does not serve.",
+    Kind.FAILOVER: "A failover wants a step by hand, or nothing is switched at present.",
     Kind.MARGIN: "Point-in-time recovery will break soon, or is broken.",
     Kind.OPLOG_WINDOW: "The oplog reaches back for less time than a backup takes.",
     Kind.JOB_FAILED: "The newest job of its kind on the agent's host failed, or was done in part.",

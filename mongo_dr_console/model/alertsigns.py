@@ -14,11 +14,12 @@ from mongo_dr_console.model.alert import Kind
 from mongo_dr_console.model.alerting import Look, Sign
 from mongo_dr_console.model.backupfacts import BackupFacts
 from mongo_dr_console.model.coverage import Cause, Coverage
+from mongo_dr_console.model.failoververdict import judge_failover
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.level import Level, grade, grade_least
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.reading import Reading
-from mongo_dr_console.model.readings import Limits, Readings, Threshold, live_coverage, rto_now
+from mongo_dr_console.model.readings import FAILOVER, Limits, Readings, Threshold, live_coverage, rto_now
 from mongo_dr_console.model.setstatus import ARBITER, PRIMARY, SECONDARY, Member, SetStatus
 from mongo_dr_console.model.streamfacts import Break, BreakCause, SinkFacts, StreamFacts
 from mongo_dr_console.model.verdict import STALE_SECONDS, UNREACHABLE
@@ -145,6 +146,15 @@ def _no_primary(seen: Seen) -> Iterator[tuple[str, Sign]]:
         yield "", _sign(Level.CRITICAL, f"NO PRIMARY: {votes}. Writes fail.")
     else:
         yield "", _sign(Level.CRITICAL, f"NO MAJORITY: {votes}. Writes fail until a member comes back.")
+
+
+def _failover(seen: Seen) -> Iterator[tuple[str, Sign]]:
+    """As the verdict says it, so that both always agree."""
+    facts = seen.of(seen.readings.failover, FAILOVER)
+    if facts is None or facts.stale(seen.now):
+        raise NotKnown("No failover monitor of this host watches.")
+    for fact in judge_failover(seen.readings, seen.now):
+        yield fact.code, _sign(fact.level, fact.text)
 
 
 def _member_down(seen: Seen) -> Iterator[tuple[str, Sign]]:
@@ -386,6 +396,7 @@ _WATCHES: Mapping[Kind, Watch] = {
     Kind.CANARY: _canary,
     Kind.NO_PRIMARY: _no_primary,
     Kind.MEMBER_DOWN: _member_down,
+    Kind.FAILOVER: _failover,
     Kind.MARGIN: _margin,
     Kind.OPLOG_WINDOW: _oplog_window,
     Kind.JOB_FAILED: _job_failed,

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from support import failoverstates
 from support.readingkit import (
     DOWN,
     LIMITS,
@@ -27,6 +28,7 @@ from mongo_dr_console.model.alert import ABOUT, AlertState, Kind, Rules
 from mongo_dr_console.model.alerting import step
 from mongo_dr_console.model.alertsigns import look_at
 from mongo_dr_console.model.coverage import Cause, Gap
+from mongo_dr_console.model.failoverdoc import FailoverFacts
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.reading import Reading, SourceError
@@ -54,6 +56,7 @@ def aged(value: Readings, now: datetime) -> Readings:
         stores={name: fresh(one) for name, one in value.stores.items()},
         coverage=fresh(value.coverage),
         jobs=fresh(value.jobs),
+        failover=fresh(value.failover),
         stream=stream,
     )
 
@@ -92,6 +95,10 @@ def sized(stored: int) -> Readings:
 
 def job(state: str, name: str = "aaaa0001", ago: float = 100) -> JobFacts:
     return JobFacts(name, "backup", state, started_at=at(ago).time)
+
+
+def failing(facts: FailoverFacts) -> Readings:
+    return readings(failover=reading("failover", facts))
 
 
 def took(seconds: float) -> Readings:
@@ -145,6 +152,13 @@ CASES: dict[Kind, Case] = {
         readings(snapshot(90_000)),
     ),
     Kind.BACKUP_SIZE: Case(sized(1600), Level.CRITICAL, sized(1000), sized(1480), sized(400)),
+    Kind.FAILOVER: Case(
+        failing(failoverstates.paused()),
+        Level.WARNING,
+        failing(failoverstates.monitor()),
+        None,
+        failing(failoverstates.failing(failoverstates.stuck())),
+    ),
     Kind.RESTORE_TEST: Case(
         readings(snapshot(30, restore_tested_at=None)),
         Level.WARNING,
@@ -297,6 +311,7 @@ def silent(value: Readings) -> Readings:
         coverage=mute(value.coverage),
         jobs=mute(value.jobs),
         stream=mute(value.stream),
+        failover=mute(value.failover),
     )
 
 
