@@ -34,7 +34,8 @@ pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 ROUNDS = int(os.environ.get("MDR_FAILOVER_ROUNDS", "5"))
 WAYS = ("kill -9", "stop", "cut", "stepdown", "cut from everybody")
 BOUND_SECONDS = 120.0
-"""Far above what is measured: a machine under load must not fail this."""
+LATE_SECONDS = 15.0
+"""Far above what is measured (2 s are promised): a machine under load must not fail these."""
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,9 @@ def bring_back(cut_set: CutSet, way: str, primary: int) -> None:
         cut_set.resume(primary)
     cut_set.heal()
     cut_set.wait_for_members(seconds=60)
+    if way == "stepdown":
+        with cut_set.member_client(primary) as client:
+            client.admin.command("replSetFreeze", 0)  # else it may not be elected in the next round
 
 
 def majority_write(cut_set: CutSet, index: int, term: int) -> dict[str, Any]:
@@ -130,6 +134,7 @@ def one_round(
     complete(next(x for x in known if x.to_term == content.term), way)
     elected = metrics["newTermStartDate"].timestamp()
     takes = metrics["wMajorityWriteAvailabilityDate"].timestamp()
+    assert switched - takes < LATE_SECONDS
     return way, elected - began, switched - began, switched - takes
 
 
