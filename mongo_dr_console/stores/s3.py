@@ -33,7 +33,7 @@ SPREAD = "oplog"
 _DAYS_BELOW = 2
 """Slashes in the name of a folder that has days in it."""
 
-_SIGNS = (f"{WRITING}/", "claims/")
+_SIGNS = (f"{WRITING}/", "claims/", "agent/")
 _CHUNK = 1024 * 1024
 _PAUSE_SECONDS = 0.2
 _DELETERS = 8
@@ -167,8 +167,8 @@ class S3Store:
         self.bucket.call("delete_object", Key=self._key(path))
 
     def require_unlocked(self, paths: Iterable[str]) -> None:
-        """Raises Refused (``object-locked``) where Object Lock keeps one of these. Marks and claims are signs
-        and no data: whether a default retention holds them does not matter."""
+        """Raises Refused (``object-locked``) where Object Lock keeps one of these. Marks, claims and leases
+        are signs and no data: whether a default retention holds them does not matter."""
         if not self.knows_locks:
             return
         wanted = [p for p in paths if not p.startswith(_SIGNS)]
