@@ -166,6 +166,9 @@ class S3SnapshotWriter:
             if not self.store.write_if_absent(f"{self.name}/{MANIFEST_NAME}", [text]):
                 raise Failed("snapshot-exists", f"Store {self.store.name} has a snapshot {self.name}.")
         self._finished = True
+        with suppress(Trouble):
+            # Of one whose first answer was lost, so that it was begun twice, nothing is on record.
+            self.store.sweep(f"{self.name}/", 0)
         if self._claim is not None:
             self._forget(self._claim)
         try:
