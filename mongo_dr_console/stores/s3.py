@@ -20,7 +20,7 @@ from mongo_dr_console.stores import patience as patiences
 from mongo_dr_console.stores import s3_errors
 from mongo_dr_console.stores.patience import Patience
 from mongo_dr_console.stores.s3_client import Bucket
-from mongo_dr_console.stores.s3_upload import Begun, Lanes, Upload, UploadNote
+from mongo_dr_console.stores.s3_upload import Arrived, Begun, Lanes, Upload, UploadNote
 from mongo_dr_console.stores.store import StoredObject
 
 WRITING = ".writing"
@@ -282,7 +282,7 @@ class S3Store:
 
     def begun(self, key: str, upload: str, token: str) -> Begun | None:
         """A multipart upload with what arrived of it; None where there is none any more."""
-        parts: dict[int, tuple[int, str, str]] = {}
+        parts: dict[int, Arrived] = {}
         more: dict[str, Any] = {}
         while True:
             try:
@@ -294,8 +294,8 @@ class S3Store:
                     raise
                 return None
             for part in page.get("Parts", ()):
-                known = part["Size"], str(part.get("ChecksumSHA256", "")), str(part["ETag"])
-                parts[part["PartNumber"]] = known
+                checksum = str(part.get("ChecksumSHA256", ""))
+                parts[part["PartNumber"]] = Arrived(part["Size"], checksum, str(part["ETag"]))
             if not page.get("IsTruncated"):
                 return Begun(key, upload, token, parts)
             more = {"PartNumberMarker": page["NextPartNumberMarker"]}

@@ -96,6 +96,8 @@ class S3SnapshotWriter:
                 self.name = name
                 self._take_stock()
             else:
+                if self._expected:
+                    remove_dead(store)
                 self.name = self._reserve(name)
         except BaseException:
             owner.forget(self._mark)
