@@ -84,6 +84,24 @@ class OneAgent:
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
+    def wait_until_it_listens(self) -> None:
+        """It says of itself that it is there once it hears signals."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            facts = read_state("test", self.prepared.profile)
+            if facts is not None and facts.pid == self.pid:
+                return
+            time.sleep(0.05)
+        raise AssertionError(self.lines()[-3:])
+
+    def end_jobs(self) -> None:
+        """Those that still are at work would go on without store and deployment."""
+        root = jobs.jobs_folder(self.prepared.profile)
+        for view in jobs.list_jobs(root):
+            if view.state == "running" and view.pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(view.pid, signal.SIGKILL)
+
     def wait(self) -> int:
         assert self.process is not None
         return self.process.wait(60)
@@ -163,6 +181,8 @@ class Crew:
 
     def end(self) -> list[int]:
         for agent in self.agents:
+            agent.wait_until_it_listens()
+        for agent in self.agents:
             agent.signal(signal.SIGTERM)
         return [agent.wait() for agent in self.agents]
 
@@ -194,6 +214,7 @@ def crew_of(folder: Path, own: ReplicaSet, sections: str, luck: random.Random) -
             if agent.process is not None and agent.process.poll() is None:
                 agent.process.kill()
                 agent.process.wait()
+            agent.end_jobs()
 
 
 def test_whoever_leads_when_it_dies_the_stream_is_whole_and_no_job_runs_twice(
