@@ -154,6 +154,13 @@ class Crew:
             time.sleep(0.1)
         raise AssertionError([read_state("test", a.prepared.profile) for a in self.agents])
 
+    def wait_for_a_run(self, seconds: float = 60) -> None:
+        """Until one of the schedule's jobs is done."""
+        deadline, runs = time.monotonic() + seconds, Runs(self.store, self.folder)
+        while not any(run.state == "done" for run in runs.of_kind(KIND, 10_000)):
+            assert time.monotonic() < deadline, runs.of_kind(KIND, 10_000)
+            time.sleep(0.2)
+
     def fault(self, kind: str) -> None:
         agent, lease = self.leader(), self.lease()
         if agent is None or lease is None:
@@ -266,6 +273,7 @@ def _hold_out(
             client.marks.m.insert_one({"text": "end"})
             end = streamkit.committed(client)
             crew.wait_for(end)
+            crew.wait_for_a_run()
             assert crew.end() == [0, 0, 0]
         profile = crew.agents[0].prepared.profile
         told = {
