@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -181,9 +181,13 @@ class S3Store:
                 "It goes with a later prune, once the bucket lets it.",
             )
 
-    def sweep(self, prefix: str, seconds: float) -> int:
+    def sweep(self, prefix: str, seconds: float, spare: Container[str] = ()) -> int:
         """Aborts multipart uploads below a folder that were begun so long ago: nobody sees them, and they are
-        paid for. Returns how many."""
+        paid for. Returns how many.
+
+        Args:
+            spare: Ids of uploads that go on.
+        """
         before = datetime.now(UTC) - timedelta(seconds=seconds)
         wanted, removed = self.root + prefix.lstrip("/"), 0
         found = {(u["Key"], u["UploadId"]): u["Initiated"] for u in self._uploads(wanted)}
@@ -192,7 +196,7 @@ class S3Store:
             with suppress(Refused):
                 found |= {(u["Key"], u["UploadId"]): u["Initiated"] for u in self._uploads("")}
         for (key, upload), begun in found.items():
-            if key.startswith(wanted) and begun <= before:
+            if upload not in spare and key.startswith(wanted) and begun <= before:
                 removed += self.abort_upload(key, upload)
         return removed
 
