@@ -42,6 +42,7 @@ from mongo_dr_console.ui.screens.dashboard_commands import COMMANDS as DASHBOARD
 from mongo_dr_console.ui.screens.drill_commands import COMMANDS as DRILL_COMMANDS
 from mongo_dr_console.ui.screens.failover_commands import COMMANDS as FAILOVER_COMMANDS
 from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
+from mongo_dr_console.ui.screens.schedule_commands import COMMANDS as SCHEDULE_COMMANDS
 from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
 from mongo_dr_console.ui.view import Shows, View
 from mongo_dr_console.ui.widgets.typed_field import TakesLetters
@@ -60,6 +61,7 @@ COMMANDS: tuple[Command, ...] = (
     *DRILL_COMMANDS,
     *ALERT_COMMANDS,
     *FAILOVER_COMMANDS,
+    *SCHEDULE_COMMANDS,
     *CONSOLE_COMMANDS,
 )
 
