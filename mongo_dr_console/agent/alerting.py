@@ -22,13 +22,13 @@ from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.alertfacts import AlertFacts, Delivery
 from mongo_dr_console.model.alerting import Where, step, taken_over, with_orders
 from mongo_dr_console.model.alertsigns import look_at
-from mongo_dr_console.model.readings import ALERTS, EVENTS, LOCK, Limits, Readings
+from mongo_dr_console.model.readings import ALERTS, EVENTS, LOCK, Limits, Readings, reading_of
 from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.workers.alertmemory import AlertMemory
 from mongo_dr_console.workers.alertstate import rules_of
 from mongo_dr_console.workers.notify import Way, ways_of
-from mongo_dr_console.workers.pollers import Pollers, reading_of
+from mongo_dr_console.workers.pollers import Pollers
 from mongo_dr_console.workers.sources import Source, explain, limits_of
 from mongo_dr_console.workers.threads import DaemonThreads
 
