@@ -33,6 +33,7 @@ GROUPS = (
     "alerts",
     "failover",
     "endpoint",
+    "bundle",
     "sandbox",
     "config",
 )

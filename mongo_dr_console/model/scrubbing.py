@@ -1,24 +1,25 @@
-"""Files for other eyes: every secret that is known is taken out of them, however it is written there. Pure."""
+"""Files for other eyes: every known secret is taken out of them, however it is written there. Pure."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
-from mongo_dr_console.model.secrets import HIDDEN, scrub
+from mongo_dr_console.model.secrets import scrub
 
 _SHORTEST = 3
 """Anything shorter would turn every text into stars, and is no secret."""
-_SHORTEST_PIECE = 8
-"""Of a URL of which nobody says which part is secret."""
+_SHORTEST_PIECE, _LONG_PIECE = 8, 16
+"""Of a URL of which nobody says which part is secret: a word is none, unless it is a long one."""
 _SURE = 8
 """From so many letters on it is no word of ours: it is taken out of keys too, and must not be left."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Secrets:
     """What must not be in a file.
 
@@ -33,30 +34,43 @@ class Secrets:
         """Without those that are too short to be one."""
         return cls(frozenset(v for v in (value.strip() for value in values) if len(v) >= _SHORTEST))
 
-    @property
+    @cached_property
     def spellings(self) -> frozenset[str]:
         """Each value as it may stand in a text, a URL, or JSON."""
         return frozenset(s for value in self.values for s in _spellings(value))
 
+    @cached_property
+    def sure(self) -> frozenset[str]:
+        """Those that are long enough to be no accident."""
+        return frozenset(s for s in self.spellings if len(s) >= _SURE)
+
     def clean(self, content: bytes) -> bytes:
         """A file without them. JSON, also a line each, stays JSON; anything else is taken as text."""
-        spellings = self.spellings
         text = content.decode("utf-8", "replace")
-        if not _suspect(text, spellings):
+        if not self._suspect(text):
             return content
         whole = self._json(text, indent=2)
         if whole is not None:
             return whole.encode() + b"\n"
         lines = text.splitlines(keepends=True)
-        return "".join(self._line(line, spellings) if _suspect(line, spellings) else line for line in lines).encode()
+        return "".join(self._line(line) if self._suspect(line) else line for line in lines).encode()
+
+    def clean_text(self, text: str) -> str:
+        """A sentence without them."""
+        return scrub(text, self.spellings)
 
     def left_in(self, content: bytes) -> bool:
         """Whether one is in there that is long enough to be no accident."""
-        return any(s.encode() in content for s in self.spellings if len(s) >= _SURE)
+        return any(secret.encode() in content for secret in self.sure)
 
-    def _line(self, line: str, spellings: Iterable[str]) -> str:
+    def _suspect(self, text: str) -> bool:
+        lower = text.lower()
+        uri = "mongodb://" in lower or "mongodb+srv://" in lower
+        return uri or any(secret in text for secret in self.spellings)
+
+    def _line(self, line: str) -> str:
         cleaned = self._json(line)
-        return scrub(line, spellings) if cleaned is None else f"{cleaned}\n"
+        return scrub(line, self.spellings) if cleaned is None else f"{cleaned}\n"
 
     def _json(self, text: str, indent: int | None = None) -> str | None:
         try:
@@ -72,8 +86,7 @@ class Secrets:
         if isinstance(data, list):
             return [self._cleaned(one) for one in data]
         if isinstance(data, dict):
-            sure = [s for s in self.spellings if len(s) >= _SURE]
-            return {scrub(key, sure): self._cleaned(value) for key, value in data.items()}
+            return {scrub(key, self.sure): self._cleaned(value) for key, value in data.items()}
         return data
 
 
@@ -84,10 +97,14 @@ def pieces_of(url: str) -> set[str]:
     name, _, password = user.partition(":")
     words = [*parts.path.split("/"), *(v for _, v in parse_qsl(parts.query)), parts.fragment]
     # Some services put a token where others have the host or the user.
-    words += [name, "" if at else parts.netloc]
-    long = {w for w in words if len(w) >= _SHORTEST_PIECE}
-    found = {url, password, *long} if at else {url, *long}
+    words += [name, "" if at or parts.scheme in ("http", "https") else parts.netloc]
+    found = {url, password, *filter(_is_token, words)}
     return {s for word in found for s in (word, unquote(word)) if s}
+
+
+def _is_token(word: str) -> bool:
+    mixed = any(c.isdigit() for c in word) or (word.lower() != word != word.upper())
+    return len(word) >= _LONG_PIECE or (len(word) >= _SHORTEST_PIECE and mixed)
 
 
 def password_of(uri: str) -> str:
@@ -99,8 +116,3 @@ def password_of(uri: str) -> str:
 def _spellings(value: str) -> set[str]:
     plain = {value, unquote(value), quote(value, safe=""), quote_plus(value)}
     return plain | {json.dumps(v, ensure_ascii=e)[1:-1] for v in plain for e in (True, False)}
-
-
-def _suspect(text: str, spellings: Iterable[str]) -> bool:
-    lower = text.lower()
-    return "mongodb://" in lower or "mongodb+srv://" in lower or any(s in text for s in spellings)

@@ -180,3 +180,17 @@ async def test_what_could_not_be_read_is_said() -> None:
     app, _, _ = playing(reports=("3 lines of this recording cannot be read and are left out.",))
     async with app.run_test(size=WIDE) as pilot:
         await until(pilot, lambda: "3 lines of this recording" in told(app))
+
+
+async def test_a_bundle_is_made_by_a_key_and_says_where_it_is_and_what_it_lacks() -> None:
+    app = console(access="watch")
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("I")
+        await until(pilot, lambda: "Written: /state/bundles/b.tar.gz" in told(app))
+        assert "Missing: holds of store s3" in told(app)
+        assert isinstance(app.desk, FakeDesk) and app.desk.asked == [("bundle",)]
+    recorded, _, _ = playing()
+    async with recorded.run_test(size=SMALL) as pilot:
+        await pilot.press("I")
+        await until(pilot, lambda: "This is a recording" in told(recorded))
+        assert isinstance(recorded.desk, FakeDesk) and recorded.desk.asked == []
