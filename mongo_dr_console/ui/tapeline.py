@@ -1,4 +1,4 @@
-"""The row that says where a recording stands. Pure."""
+"""The rows that say where a recording stands. Pure."""
 
 from __future__ import annotations
 
@@ -6,26 +6,29 @@ from rich.cells import cell_len
 
 from mongo_dr_console.model.words import clock
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
-from mongo_dr_console.ui.lines import Line, Span, fit, fitted, line
+from mongo_dr_console.ui.lines import Line, fit, fitted, line, plain
 from mongo_dr_console.ui.view import Tape, View
 
-_LEAST_TEXT = 20
+_LEAST_TEXT = 40
 
 
-def tape_row(view: View, width: int) -> Line | None:
-    """Time, reading, event and speed; None where this is no recording."""
+def tape_rows(view: View, width: int) -> list[Line]:
+    """Time, reading, event and speed, and what happened last: beside it, or below where that has no room.
+    None where this is no recording."""
     tape = view.tape
     if tape is None:
-        return None
+        return []
     forms = (_parts(tape, view, long=True), _parts(tape, view, long=False))
     texts = [f"   {', '.join(parts)}" for parts in forms]
     text = next((t for t in texts if cell_len(t) <= width), fit(texts[-1], width))
-    spans: list[Span] = [(text, "strong")]
-    room = width - cell_len(text) - 4
-    if tape.mark is not None and room >= _LEAST_TEXT:
-        level = tape.mark.level
-        spans += [(f"  {level.glyph} ", ROLE_OF_LEVEL[level]), (fit(tape.mark.text, room), "")]
-    return fitted(line(*spans), width)
+    first = fitted(line((text, "strong")), width)
+    if tape.mark is None:
+        return [first]
+    said, room = plain(tape.mark.text), width - cell_len(text) - 4
+    mark = (f"{tape.mark.level.glyph} ", ROLE_OF_LEVEL[tape.mark.level])
+    if room >= min(cell_len(said), _LEAST_TEXT):
+        return [line((f"{text}  ", "strong"), mark, fit(said, room))]
+    return [first, fitted(line("   ", mark, fit(said, width - 5)), width)]
 
 
 def tape_number(view: View) -> str:

@@ -60,7 +60,6 @@ def _jump(app: ConsoleApp, mark: Mark | None) -> None:
     tape = tape_of(app)
     if tape is not None and mark is not None:
         tape.show(mark.number)
-        app.say(mark.text)
         app.refresh_view()
 
 
