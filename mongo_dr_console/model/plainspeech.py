@@ -71,7 +71,7 @@ def changes(
     if rto_moved:
         said.append(_number("RTO", rto, before.rto, limits.rto))
     known = Said(readings, verdict, rpo if rpo_moved else before.rpo, rto if rto_moved else before.rto)
-    return [f"{clock(now)}: {text}" for text in dict.fromkeys(said)], known
+    return [f"{clock(now)}: {text}" for text in said], known
 
 
 # Everything

@@ -9,7 +9,7 @@ import tarfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from support.readingkit import reading, set_status
@@ -278,6 +278,20 @@ def test_it_is_taken_out_and_json_stays_json(content: bytes) -> None:
         json.loads(cleaned)
     elif content.startswith(b'{"seq"'):
         assert [json.loads(line)["seq"] for line in cleaned.splitlines()[:2]] == [1, 2]
+
+
+@pytest.mark.parametrize("written", ["{}", '{{"text": "{}"}}', "a line with {}"])
+def test_every_spelling_is_taken_out(written: str) -> None:
+    secret = 'hü"nt er/22'
+    for spelling in (
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    ):
+        cleaned = Secrets.of([secret]).clean(written.format(spelling).encode()).decode()
+        assert "22" not in cleaned and "***" in cleaned, spelling
 
 
 def test_a_short_secret_does_not_break_the_documents() -> None:

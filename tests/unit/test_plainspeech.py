@@ -129,8 +129,8 @@ def test_a_slow_drift_is_said_in_the_end() -> None:
         drifted = replace(coverage(snapshot(30)), rpo_seconds=float(seconds))
         now = with_reading(before, reading("coverage", drifted))
         more, known = changes(known, now, verdict(now, LIMITS, NOW), LIMITS, NOW)
-        lines += [line for line in more if ": RPO" in line]
-    assert 2 <= len(lines) <= 6
+        lines += [line for line in more if ": RPO now" in line]
+    assert 3 <= len(lines) <= 6
 
 
 def test_names_of_others_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:

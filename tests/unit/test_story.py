@@ -132,6 +132,8 @@ def test_an_old_recording_without_the_newer_sources_tells_its_story() -> None:
     assert found.lost == 0 and {r.source for r in found.readings}.isdisjoint({"stream", "kafka", "alerts"})
     texts = [m.text for m in tell(found.readings, LIMITS).marks]
     assert any("drop shop.orders" in text for text in texts)
+    assert any(text.startswith("the verdict changes: DATA DROPPED: shop.orders") for text in texts)
+    assert not any("Nothing is known of" in text for text in texts)
     assert any("restore began" in text for text in texts)
     assert any("restore ended: done" in text for text in texts)
 
