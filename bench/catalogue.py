@@ -61,13 +61,13 @@ def main() -> None:
         else:
             fill(store, options.snapshots, options.segments)
         print(f"{store.describe()}: {options.snapshots:,} snapshots, {options.segments:,} segments")
-        looks = {
-            "snapshots, first time": "snapshots",
-            "snapshots, again": "snapshots",
-            "segments by name": "names",
-        }
-        if options.path or options.headers:
-            looks["segments by header"] = "headers"
+        looks = {"snapshots, first time": "snapshots"}
+        if not options.path:
+            looks |= {"a job writes the index": "index", "snapshots, by the index": "indexed"}
+        looks |= {"snapshots, again": "snapshots", "segments by name": "names"}
+        looks["how segments join"] = "joins"
+        if options.path:
+            looks["what a prune would do"] = "prune"
         for label, look in looks.items():
             tell(label, words, look)
 
@@ -79,7 +79,6 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--profile", help="of the config file; with --store")
     parser.add_argument("--store", help="a store of the profile")
     parser.add_argument("--minio", action="store_true", help="start a MinIO and use a bucket of it")
-    parser.add_argument("--headers", action="store_true", help="read headers from a bucket too: minutes")
     parser.add_argument("--path", help=argparse.SUPPRESS)
     parser.add_argument("--cache", help=argparse.SUPPRESS)
     parser.add_argument("--look", choices=sorted(LOOKS), help=argparse.SUPPRESS)
@@ -167,8 +166,30 @@ def look_at_snapshots(options: argparse.Namespace) -> dict[str, Any]:
 
     def work() -> int:
         entries, troubles = list_all({store.name: store}, Path(options.cache), whole=False)
-        assert not troubles
+        assert not troubles, troubles
         return len([row.to_json(now) for row in rows(entries)])
+
+    return measured(work)
+
+
+def look_at_snapshots_anew(options: argparse.Namespace) -> dict[str, Any]:
+    """As on a host that knows nothing."""
+    options.cache += "-new"
+    return look_at_snapshots(options)
+
+
+def write_index(options: argparse.Namespace) -> dict[str, Any]:
+    """As a job does that wrote a snapshot there."""
+    from mongo_dr_console.stores.catalogue import list_snapshots
+    from mongo_dr_console.stores.catalogue_index import publish
+    from mongo_dr_console.stores.remembered import Remembered
+
+    store = store_of(options)
+
+    def work() -> int:
+        known = Remembered.of(store, Path(options.cache))
+        list_snapshots(store, known, whole=False)
+        return int(publish(store, known))
 
     return measured(work)
 
@@ -181,18 +202,32 @@ def look_at_names(options: argparse.Namespace) -> dict[str, Any]:
     return measured(lambda: sum(SegmentName.parse(o.path) is not None for o in store.list(f"{FOLDER}/")))
 
 
-def look_at_headers(options: argparse.Namespace) -> dict[str, Any]:
-    """How the segments join, as a prune and coverage must know it."""
+def look_at_joins(options: argparse.Namespace) -> dict[str, Any]:
+    """As a prune and coverage must know it: by names, and by some of the headers."""
     from mongo_dr_console.stream.segment_archive import SegmentArchive
 
     archive = SegmentArchive(store_of(options))
     return measured(lambda: sum(len(run.segments) for run in archive.runs()[0]))
 
 
+def look_at_prune(options: argparse.Namespace) -> dict[str, Any]:
+    """All that a prune looks at before it removes anything. The deployment is gone, which takes 3 s."""
+    from mongo_dr_console.config import Profile
+    from mongo_dr_console.workers.prune_look import look
+
+    words = {"uri": "mongodb://127.0.0.1:1/?replicaSet=rs0", "environment": HERE.environment}
+    stores = {"bench": {"type": "local", "path": options.path}}
+    profile = Profile.model_validate({**words, "stores": stores, "state_dir": options.cache})
+    return measured(lambda: len(look(profile).decisions))
+
+
 LOOKS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "snapshots": look_at_snapshots,
+    "index": write_index,
+    "indexed": look_at_snapshots_anew,
     "names": look_at_names,
-    "headers": look_at_headers,
+    "joins": look_at_joins,
+    "prune": look_at_prune,
 }
 
 

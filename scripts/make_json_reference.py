@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel
 
-from mongo_dr_console.model import alertfacts, statusdoc
+from mongo_dr_console.model import alertfacts, failoverdoc, statusdoc
 from mongo_dr_console.model import documents as printed
 from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.bundledoc import BundleDocument, BundleManifest
@@ -25,6 +25,8 @@ from mongo_dr_console.model.finding import DoctorDocument
 from mongo_dr_console.model.jobview import JobDocument, JobsDocument
 from mongo_dr_console.model.plan import Plan
 from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.scheduleview import ScheduleDocument
+from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.sandbox.incidents import Incident
 from mongo_dr_console.sandbox.place import PracticeStatus
 from mongo_dr_console.sandbox.practice import Practice
@@ -59,6 +61,14 @@ DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("mdr jobs unlock", printed.UnlockDocument),
     ("mdr drill run; result of a drill job", DrillRecord),
     ("mdr drill history", DrillHistoryDocument),
+    ("mdr schedule list", ScheduleDocument),
+    ("mdr failover show", failoverdoc.FailoversDocument),
+    ("mdr failover test", failoverdoc.FailoverTestDocument),
+    ("mdr failover pause, resume", failoverdoc.PauseDocument),
+    ("mdr endpoint show, switch", failoverdoc.EndpointDocument),
+    ("what is written into an endpoint; on the standard input of its program", failoverdoc.EndpointContent),
+    ("a line of the ledger of failovers", failoverdoc.FailoverRecord),
+    ("the failover monitor's state", failoverdoc.FailoverFacts),
     ("mdr alerts list", alertfacts.AlertsDocument),
     ("mdr alerts ack", alertfacts.AckDocument),
     ("mdr alerts silence, unsilence", alertfacts.SilenceDocument),
@@ -263,6 +273,7 @@ _NAMES: dict[Any, str] = {
     Position: "position",
     Any: "anything",
     type(None): "null",
+    Trouble: "object",
     statusdoc.V: "the value",
 }
 

@@ -70,7 +70,7 @@ class AlertDuty:
         self._ways = list(ways_of(post.profile, post.tell) if ways is None else ways)
         self._rules, self._limits = rules_of(post.profile), limits_of(post.profile)
         self._seconds = post.profile.alerts.timeout.total_seconds()
-        self._memory = AlertMemory(post.name, post.profile, self._clock)
+        self._memory = AlertMemory(post.name, post.profile, post.shared, self._clock)
         self.readings = Readings(post.name, post.profile.environment)
         """The newest; for the metrics too."""
         self.facts = self._fresh()
@@ -148,20 +148,21 @@ class AlertDuty:
     def step(self) -> None:
         """One look at the newest readings, and all that follows from it."""
         now = self._clock()
-        before = None if self._memory.settled else self._memory.remembered(self.readings)
+        before = None if self._memory.settled else self._memory.remembered()
         with self._lock:
             if before is not None:
                 self._take_over(before)
             orders, trouble = self._memory.orders(self.facts)
             state = with_orders(self.facts.state, orders.acks, orders.silences)
             looks = look_at(self.readings, self._limits, now, self._rules.clear_at)
-            where = Where(self._post.name, self._post.profile.environment, self._memory.set_name)
+            set_name = self._set_name()
+            where = Where(self._post.name, self._post.profile.environment, set_name)
             state, messages = step(state, looks, self._rules, now, where)
             self._post_messages(messages, now)
             self.facts = self.facts.model_copy(
                 update={
                     "state": state,
-                    "set_name": self._memory.set_name,
+                    "set_name": set_name,
                     "store_trouble": None if trouble is None else explain(trouble),
                     "written_at": now,
                 }
@@ -170,10 +171,16 @@ class AlertDuty:
         self._memory.tidy(self.facts)
         self._send(now)
 
+    def _set_name(self) -> str:
+        """Of the deployment, also while it does not answer."""
+        known = None if self.readings.set is None else self.readings.set.value
+        return self.facts.set_name if known is None else known.set_name
+
     def _take_over(self, before: AlertFacts) -> None:
         """Goes on where a leader before ended."""
         mine = self.facts
         keep = {
+            "set_name": mine.set_name or before.set_name,
             "state": taken_over(mine.state, before.state),
             "outbox": (*before.outbox, *mine.outbox),
             "ways": mine.ways or before.ways,

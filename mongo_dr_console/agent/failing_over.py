@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from datetime import datetime
 from pathlib import Path
 
@@ -134,7 +135,7 @@ class FailoverMonitor:
                 self._since = now()
                 self._soon.set()
             self._decision = found
-        self._probes.hurry(found.standing is not Standing.FINE)
+        self._probes.hurry(found.standing in (*_BEGINS, Standing.SUSPECT))
         return found
 
     def wait(self, seconds: float) -> None:
@@ -196,12 +197,15 @@ class FailoverMonitor:
         try:
             self._save(record)
             ended = Run(self._hands, record).run()
-            settle(self._files, ended)
         except Trouble as trouble:
             # Nothing may be done that is not written down first.
             self._tell("save", str(trouble))
             self._stop.wait(_LOOK_SECONDS)
             return
+        try:
+            settle(self._files, ended)
+        except Trouble as trouble:
+            self._tell("save", str(trouble))  # it is still in the file of the one that is under way
         self._fresh = False
         with self._guard:
             self._run, self._last = None, ended
@@ -227,15 +231,18 @@ class FailoverMonitor:
     def _ask_outside(self) -> None:
         kind = "" if self._post.profile.endpoint is None else self._post.profile.endpoint.type
         every = _OUTSIDE_SECONDS.get(kind, _STORES_SECONDS)
-        stores_at = 0.0
+        stores_at = endpoint_at = 0.0
         while not self._stop.is_set():
-            self._pause = self._ask_pause(shared=now().timestamp() >= stores_at) or self._pause
-            self._ask_endpoint()
-            if self._send.is_set() or now().timestamp() >= stores_at:
+            at = time.monotonic()
+            self._pause = self._ask_pause(shared=at >= stores_at) or self._pause
+            if at >= endpoint_at or not self._read:
+                self._ask_endpoint()
+                endpoint_at = time.monotonic() + every
+            if self._send.is_set() or at >= stores_at:
                 self._send.clear()
                 self._send_records()
-                stores_at = now().timestamp() + _STORES_SECONDS
-            self._send.wait(1.0 if not self._read else min(every, 2.0))
+                stores_at = time.monotonic() + _STORES_SECONDS
+            self._send.wait(_LOOK_SECONDS)
         self._send_records()
 
     def _ask_pause(self, *, shared: bool) -> Pause | None:
@@ -256,10 +263,18 @@ class FailoverMonitor:
         except Trouble as trouble:
             error = trouble.message
             self._tell("endpoint", str(trouble))
+        foreign = content is not None and self._probes.set_name not in ("", content.set_name)
+        if foreign and content is not None:
+            error = (
+                f"It leads to set {content.set_name}, not to {self._probes.set_name}: two profiles share it."
+            )
+            self._tell("endpoint", f"{endpoint.where}: {error} Nothing is switched.")
         with self._guard:
             if self._run is not None or self._switches != before:
                 return  # what was read may be older than what was written meanwhile
             self._endpoint_error = error
+            # What cannot be read for a moment is known from before; what is another's is not ours to switch.
+            self._read = self._read and not foreign
             if not error:
                 self._content, self._read = content, True
                 self._known = None if content is None else content.leader

@@ -99,6 +99,8 @@ class _Served:
         self._thread.join()
 
 
+_RETRY_SECONDS = 5.0
+
 _served: dict[str, _Served] = {}
 _lock = threading.Lock()
 
@@ -127,22 +129,40 @@ class MetricsDuty:
         self._clock = clock
         self._profile, self._address, self._look, self._tell = profile, address, look, tell
         self._closing: threading.Thread | None = None
+        self._stopped = threading.Event()
+        self._retrying = threading.Thread(target=self._try_on, name="mdr-metrics", daemon=True)
         self.port = 0
         """That is listened on; 0: none."""
 
     def start(self) -> None:
+        if not self._serve(tell=True):
+            self._retrying.start()
+
+    def _try_on(self) -> None:
+        """Until the address is free: whoever has it may be an agent that ends."""
+        while not self._stopped.wait(_RETRY_SECONDS):
+            if self._serve(tell=False):
+                self._tell(f"metrics: served on {self._address}")
+                return
+
+    def _serve(self, *, tell: bool) -> bool:
         with _lock:
+            if self._stopped.is_set():
+                return True
             try:
                 served = _served.get(self._address) or _Served(self._address, self._clock)
             except Unreachable as trouble:
-                self._tell(f"metrics: {trouble}")
-                return
+                if tell:
+                    self._tell(f"metrics: {trouble}")
+                return False
             _served[self._address] = served
             served.exposition.add(self._profile, self._look)
             self.port = served.port
+            return True
 
     def stop(self) -> None:
         with _lock:
+            self._stopped.set()
             served = _served.get(self._address)
             if self.port and served is not None and served.exposition.remove(self._profile) == 0:
                 del _served[self._address]

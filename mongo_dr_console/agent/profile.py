@@ -7,7 +7,9 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
+from mongo_dr_console.agent.alone import AloneWatch
 from mongo_dr_console.agent.duty import Post, Shared, Tell
 from mongo_dr_console.agent.orders import Orders
 from mongo_dr_console.agent.term import Keeping, Watchkeeping
@@ -107,23 +109,39 @@ class ProfileAgent:
         whose.asked.wait(_ASK_SECONDS)
         look = _LOOK_SECONDS if isinstance(store, LocalStore) else _FAR_LOOK_SECONDS
         lease: Lease | None = None
-        while not self._stopped.is_set() and self._new is None:
-            try:
-                identity = whose.identity
-                if identity is None:
-                    raise whose.trouble or Unreachable("deployment-unreachable", "The deployment is silent.")
-                folder = deployment_folder(identity)
-                if lease is None or lease.folder != folder:
-                    lease = Lease(store, folder, orders.name)
-                found = lease.take()
-                if isinstance(found, LeaseDocument):
-                    self._stand("stands-by", found.leader())
-                else:
-                    here = Shared(agents_store(orders.profile) or store, folder)
-                    self._lead(found, orders, here, whose)
-            except Trouble as trouble:
-                self._stand("waits", None, trouble)
-            self._pause(look)
+        alone, fence = AloneWatch(), 0
+        try:
+            while not self._stopped.is_set() and self._new is None:
+                try:
+                    lease = self._lease(orders, whose, store, lease)
+                    found = lease.take()
+                    alone.over()
+                    if isinstance(found, LeaseDocument):
+                        fence = found.fence
+                        self._stand("stands-by", found.leader())
+                    else:
+                        fence = found.fence
+                        self._lead(found, orders, self._shared(orders, store, lease), whose)
+                except Trouble as trouble:
+                    self._stand("waits", None, trouble)
+                    shared = None if lease is None else self._shared(orders, store, lease)
+                    alone.waits(partial(orders.post, tell=self._tell, shared=shared), fence)
+                self._pause(look)
+        finally:
+            alone.over()
+
+    @staticmethod
+    def _lease(orders: Orders, whose: Whose, store: Store, known: Lease | None) -> Lease:
+        """Raises Trouble where it is not known whose it is."""
+        identity = whose.identity
+        if identity is None:
+            raise whose.trouble or Unreachable("deployment-unreachable", "The deployment is silent.")
+        folder = deployment_folder(identity)
+        return known if known is not None and known.folder == folder else Lease(store, folder, orders.name)
+
+    @staticmethod
+    def _shared(orders: Orders, store: Store, lease: Lease) -> Shared:
+        return Shared(agents_store(orders.profile) or store, lease.folder)
 
     def _pause(self, seconds: float) -> None:
         if not self._stopped.is_set() and self._new is None:

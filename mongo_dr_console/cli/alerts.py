@@ -38,7 +38,7 @@ def list_command(context: typer.Context, as_json: AsJson = False) -> None:
     from mongo_dr_console.workers.alerting import known_alerts
 
     chosen = choose(context.obj)
-    facts, now = known_alerts(chosen.name, chosen.profile).facts, datetime.now(UTC)
+    facts, now = known_alerts(chosen.name, chosen.profile), datetime.now(UTC)
     if as_json:
         print_json(alerts_document(chosen.name, facts, now))
     else:

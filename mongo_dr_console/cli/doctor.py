@@ -44,10 +44,12 @@ def register(app: typer.Typer) -> None:
 def _examine(chosen: Chosen, fixed: tuple[str, ...]) -> DoctorDocument:
     from mongo_dr_console.model.finding import DoctorDocument, overall
     from mongo_dr_console.workers.examine import examine
+    from mongo_dr_console.workers.examine_alerts import examine_alerts
     from mongo_dr_console.workers.pollers import gather_once
 
     readings = gather_once(chosen.name, chosen.profile)
-    findings = tuple(examine(chosen.profile, chosen.config_file, readings))
+    found = examine(chosen.profile, chosen.config_file, readings)
+    findings = (*found, *examine_alerts(chosen.profile))
     return DoctorDocument(profile=chosen.name, level=overall(findings), findings=findings, fixed=fixed)
 
 

@@ -30,6 +30,7 @@ GROUPS = (
     "jobs",
     "drill",
     "agent",
+    "schedule",
     "alerts",
     "failover",
     "endpoint",

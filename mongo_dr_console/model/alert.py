@@ -28,6 +28,7 @@ class Kind(StrEnum):
     STREAM_GAP = "stream-gap"
     CANARY = "canary"
     NO_PRIMARY = "no-primary"
+    FAILOVER = "failover"
     MEMBER_DOWN = "member-down"
     MARGIN = "margin"
     OPLOG_WINDOW = "oplog-window"
@@ -47,6 +48,7 @@ ABOUT: Mapping[Kind, str] = {
     Kind.STREAM_GAP: "Something is missing in the stream since the newest snapshot.",
     Kind.CANARY: "A heartbeat takes long until it is safe in a sink.",
     Kind.NO_PRIMARY: "There is no primary, no majority, or nobody answers: writes fail.",
+    Kind.FAILOVER: "A failover is under way or wants a hand, or only this host cannot see the primary.",
     Kind.MEMBER_DOWN: "A member is down, or does not serve.",
     Kind.MARGIN: "Point-in-time recovery will break soon, or is broken.",
     Kind.OPLOG_WINDOW: "The oplog reaches back for less time than a backup takes.",
@@ -57,6 +59,11 @@ ABOUT: Mapping[Kind, str] = {
     Kind.SOURCE_SILENT: "A source gives no value: what depends on it is not known.",
 }
 """What each kind says, in a sentence."""
+
+
+AT_ONCE = (Kind.FAILOVER,)
+"""What was made sure of before it is seen here: it is told without waiting, where the profile says nothing
+else."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from mongo_dr_console.model.alert import Kind
 from mongo_dr_console.model.alerting import Look, Sign
 from mongo_dr_console.model.backupfacts import BackupFacts
 from mongo_dr_console.model.coverage import Cause, Coverage
+from mongo_dr_console.model.failover import Standing
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.level import Level, grade, grade_least
 from mongo_dr_console.model.position import Position
@@ -145,6 +146,27 @@ def _no_primary(seen: Seen) -> Iterator[tuple[str, Sign]]:
         yield "", _sign(Level.CRITICAL, f"NO PRIMARY: {votes}. Writes fail.")
     else:
         yield "", _sign(Level.CRITICAL, f"NO MAJORITY: {votes}. Writes fail until a member comes back.")
+
+
+def _failover(seen: Seen) -> Iterator[tuple[str, Sign]]:
+    """Each run-book is an alert of its own, from its beginning until its end, or until a newer one where it
+    wants a hand."""
+    facts = seen.of(seen.readings.failover, "failover")
+    if facts is None or facts.stale(seen.now):
+        raise NotKnown("No agent of this host watches the primary.")
+    run = facts.run or facts.last
+    stuck = None if run is None or run.state not in ("running", "failed") else run.stuck
+    if run is not None and stuck is not None:
+        yield (
+            run.id,
+            _sign(Level.CRITICAL, f"FAILOVER {run.id} NEEDS A HAND at {stuck.step}: {stuck.manual}"),
+        )
+    elif facts.run is not None:
+        yield facts.run.id, _sign(Level.WARNING, f"FAILOVER {facts.run.id} is under way: {facts.run.why}")
+    if facts.standing is Standing.ONLY_THIS_HOST:
+        yield "", _sign(Level.WARNING, facts.text)
+    elif facts.standing is Standing.SUSPECT and facts.advice:
+        yield "", _sign(Level.CRITICAL, f"{facts.text} {facts.advice}")
 
 
 def _member_down(seen: Seen) -> Iterator[tuple[str, Sign]]:
@@ -385,6 +407,7 @@ _WATCHES: Mapping[Kind, Watch] = {
     Kind.STREAM_GAP: _stream_gap,
     Kind.CANARY: _canary,
     Kind.NO_PRIMARY: _no_primary,
+    Kind.FAILOVER: _failover,
     Kind.MEMBER_DOWN: _member_down,
     Kind.MARGIN: _margin,
     Kind.OPLOG_WINDOW: _oplog_window,

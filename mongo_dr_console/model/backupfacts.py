@@ -110,10 +110,14 @@ def size_delta(latest: SnapshotEntry | None, snapshots: Iterable[SnapshotEntry])
     """The newest one's stored size against the comparable one before it."""
     if latest is None or not latest.stored_bytes:
         return None
+    # Two of a deployment at rest end at the same position: their names tell which came later.
     before = [
         s
         for s in snapshots
-        if s.taken_at < latest.taken_at and s.stored_bytes and not s.problem and comparable(s, latest)
+        if (s.taken_at, s.name) < (latest.taken_at, latest.name)
+        and s.stored_bytes
+        and not s.problem
+        and comparable(s, latest)
     ]
-    previous = max(before, key=lambda s: s.taken_at, default=None)
+    previous = max(before, key=lambda s: (s.taken_at, s.name), default=None)
     return None if previous is None else latest.stored_bytes / previous.stored_bytes - 1

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from mongo_dr_console.model.identity import Identity
-from mongo_dr_console.model.manifest import SNAPSHOT_NAME_FORMAT, Compression, Window
+from mongo_dr_console.model.manifest import Compression, Window
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed, Trouble, WrongUse
 
@@ -124,7 +124,9 @@ def name_time(name: str) -> datetime | None:
     if not NAME.fullmatch(name):
         return None
     try:
-        return datetime.strptime(name, SNAPSHOT_NAME_FORMAT).replace(tzinfo=UTC)
+        # Of thousands of names; ``strptime`` takes ten times as long.
+        day = int(name[:4]), int(name[4:6]), int(name[6:8])
+        return datetime(*day, int(name[9:11]), int(name[11:13]), int(name[13:]), tzinfo=UTC)
     except ValueError:
         return None
 

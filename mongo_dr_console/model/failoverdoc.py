@@ -204,7 +204,7 @@ class MemberProbe(_Document):
 class Pause(_Document):
     """Whether the monitor may act: the newest such document counts."""
 
-    paused: bool
+    paused: bool = Field(description="Whether it watches and does nothing outside.")
     at: datetime = Field(description="When it was asked for.")
     until: datetime | None = Field(default=None, description="When it ends by itself; null: not by itself.")
     by: str = Field(default="", description="`user@host`.")
@@ -220,11 +220,11 @@ class FailoverFacts(_Document):
     schema_name: Literal["mdr.failover-state"] = Field(default="mdr.failover-state", alias="schema")
     profile: str
     pid: int = Field(description="The agent's process.")
-    host: str
+    host: str = Field(description="Where it runs.")
     written_at: datetime = Field(description="Every second while it runs.")
     running: bool = Field(default=True, description="False once the agent ended in order.")
     set_name: str = ""
-    standing: Standing
+    standing: Standing = Field(description="How the primary stands: docs/failover.md.")
     since: datetime = Field(description="Since when it stands so.")
     text: str
     advice: str = Field(default="", description="What can be done by hand; empty: nothing has to be.")

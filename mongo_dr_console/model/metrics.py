@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from mongo_dr_console.model.alertfacts import AlertFacts
 from mongo_dr_console.model.backupfacts import BackupFacts
+from mongo_dr_console.model.failoverdoc import FailoverFacts
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.reading import Reading
 from mongo_dr_console.model.readings import Limits, Readings, live_coverage, rto_now
@@ -81,6 +82,9 @@ METRICS: Mapping[str, Metric] = {
         _gauge("canary_half_seconds", "Half of the heartbeats are safe in a sink within this.", "sink"),
         _gauge("canary_most_seconds", "99 of 100 heartbeats are safe in a sink within this.", "sink"),
         _gauge("topic_retention_seconds", "How long the Kafka topic keeps an entry."),
+        _gauge("failover_running", "Whether a failover is under way."),
+        _gauge("failover_needs_hand", "Whether the newest failover stands at a step that wants a hand."),
+        _gauge("failover_paused", "Whether the failover monitor is told to do nothing."),
         _gauge("jobs", "Jobs of this host by kind and state.", "kind", "state"),
         _gauge("alerts", "Alerts that run, by kind and level.", "kind", "level"),
         _gauge("alerts_silenced", "Silences that stand."),
@@ -126,6 +130,8 @@ def _values(readings: Readings, facts: AlertFacts | None, limits: Limits, now: d
         yield from _stream(readings.stream.value, now)
     if readings.kafka is not None and readings.kafka.value is not None:
         yield "topic_retention_seconds", readings.kafka.value.retention_seconds
+    if readings.failover is not None and readings.failover.value is not None:
+        yield from _failover(readings.failover.value, now)
     yield from _jobs(readings)
     if facts is not None:
         yield from _alerts(facts, now)
@@ -150,6 +156,7 @@ def _all(readings: Readings) -> Iterator[Reading[Any]]:
         readings.lock,
         readings.stream,
         readings.kafka,
+        readings.failover,
     )
     yield from (reading for reading in single if reading is not None)
     yield from readings.stores.values()
@@ -229,6 +236,16 @@ def _sink(sink: SinkFacts, facts: StreamFacts) -> Values:
     if sink.canary is not None:
         yield "canary_half_seconds", sink.canary.p50, sink.name
         yield "canary_most_seconds", sink.canary.p99, sink.name
+
+
+def _failover(facts: FailoverFacts, now: datetime) -> Values:
+    if facts.stale(now):
+        return
+    run = facts.run or facts.last
+    stuck = run is not None and run.state in ("running", "failed") and run.stuck is not None
+    yield "failover_running", facts.run is not None
+    yield "failover_needs_hand", stuck
+    yield "failover_paused", facts.pause is not None and facts.pause.holds(now)
 
 
 def _jobs(readings: Readings) -> Values:

@@ -43,7 +43,9 @@ class RunFacts(_Document):
             it, died.
         reason: Why it was skipped, or is not done.
         missed: How many were due before it and not run: it caught up for them.
-        job: Its job's id, on `host`.
+        job: Its job's id; null: none began it.
+        host: Where that runs, or the agent that decided it.
+        decided_at: When it was decided, by that host's clock.
         fence: Of the agent that decided it.
     """
 

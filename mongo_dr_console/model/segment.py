@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import quote, unquote
 
@@ -47,12 +48,18 @@ class SegmentName:
             return None
         numbers = [int(n) for n in match.groups()]
         start, end = Position(*numbers[0:2]), Position(*numbers[2:4])
-        return cls(unquote(parts[1]), start, end, numbers[4])
+        return cls(_set_in(parts[1]), start, end, numbers[4])
 
     @property
     def path(self) -> str:
         ends = f"{self.start.t}-{self.start.i}_{self.end.t}-{self.end.i}"
         return f"{set_folder(self.set_name)}{self.end.time:%Y%m%d}/{ends}.{self.term}.bson.zst"
+
+
+@lru_cache(maxsize=256)
+def _set_in(folder: str) -> str:
+    """One text for all segments of a set."""
+    return unquote(folder)
 
 
 def set_folder(set_name: str) -> str:
@@ -228,7 +235,9 @@ def runs(segments: Iterable[Segment | Unread]) -> list[Run]:
 
     Two of the same extent are taken once.
     """
-    own = list({_extent(s): s for s in segments}.values())
+    given = list(segments)
+    own: list[Segment | Unread] = [s for s in given if isinstance(s, Unread)]
+    own += {_extent(s): s for s in given if isinstance(s, Segment)}.values()
     starting: dict[Position, list[Segment | Unread]] = defaultdict(list)
     ending: dict[Position, list[Segment | Unread]] = defaultdict(list)
     for segment in own:
@@ -266,9 +275,7 @@ def _place(run: Run) -> tuple[Position, Position, int, str]:
     )
 
 
-def _extent(segment: Segment | Unread) -> Hashable:
-    if isinstance(segment, Unread):
-        return _set_of(segment), segment.start, segment.end, segment.term
+def _extent(segment: Segment) -> Hashable:
     header = segment.header
     return header.identity.replica_set_id, header.previous, header.last
 

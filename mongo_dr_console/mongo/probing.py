@@ -25,7 +25,7 @@ from pymongo.uri_parser import parse_uri
 from mongo_dr_console.model.failover import Answer, Round
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Trouble
-from mongo_dr_console.mongo.client import Client, told
+from mongo_dr_console.mongo.client import Client
 from mongo_dr_console.mongo.members import member_uri, seeds
 
 APPNAME = "mdr-failover"
@@ -40,9 +40,6 @@ class Probes:
 
     Args:
         uri: Of the profile.
-
-    Raises:
-        WrongUse, Unreachable: The URI cannot be understood, or its DNS record cannot be looked up.
     """
 
     def __init__(self, uri: str) -> None:
@@ -56,10 +53,13 @@ class Probes:
         self._stopped = False
         self.set_name = ""
         self.hurried = False
-        self._first = seeds(uri) or _looked_up(uri)
 
     def start(self) -> None:
-        self._know(dict.fromkeys(self._first, 1), configured=False)
+        named = seeds(self._uri)
+        if named:
+            self._know(dict.fromkeys(named, 1), configured=False)
+        else:
+            threading.Thread(target=self._look_up, name="mdr-probe-seeds", daemon=True).start()
 
     def stop(self) -> None:
         """Ends all threads after the answer that they wait for; does not wait."""
@@ -112,6 +112,18 @@ class Probes:
             self._version += 1
             self._changed.notify_all()
 
+    def _look_up(self) -> None:
+        """Until a name server tells whom the URI's DNS record names: an agent may start before the
+        network."""
+        while True:
+            found = _looked_up(self._uri)
+            if found:
+                self._know(dict.fromkeys(found, 1), configured=False)
+                return
+            with self._changed:
+                if self._changed.wait_for(lambda: self._stopped, EVERY_SECONDS):
+                    return
+
     def _know(self, votes: Mapping[str, int], configured: bool) -> None:
         """The members as the configuration names them; a guess from ``hello`` never replaces it."""
         with self._changed:
@@ -162,7 +174,17 @@ class _Member:
         self.wake.set()
 
     def _run(self) -> None:
-        with closing(self._client()) as client:
+        while not self._stop.is_set():
+            try:
+                client = self._client()
+            except (PyMongoError, ValueError, OSError):  # a file that it names is not there, as for a moment
+                self._probes.heard(self._name, None, None, configured=False)
+                self._stop.wait(EVERY_SECONDS)
+                continue
+            self._probe(client)
+
+    def _probe(self, client: Client) -> None:
+        with closing(client):
             while not self._stop.is_set():
                 began = time.monotonic()
                 self.wake.clear()
@@ -241,6 +263,6 @@ def _optional(client: Client, command: str) -> dict[str, Any] | None:
 def _looked_up(uri: str) -> tuple[str, ...]:
     try:
         found = parse_uri(uri)["nodelist"]
-    except PyMongoError as error:
-        raise told(error) from None
+    except (PyMongoError, ValueError, OSError):
+        return ()
     return tuple(f"{host}:{port}" for host, port in found)

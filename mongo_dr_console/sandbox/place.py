@@ -99,6 +99,11 @@ class Place:
         return cls(practice_folder().absolute())
 
     @property
+    def endpoint(self) -> Path:
+        """Where applications read which member is the primary."""
+        return self.folder / "endpoint.json"
+
+    @property
     def config(self) -> Path:
         return self.folder / "config.toml"
 
@@ -195,6 +200,10 @@ class Place:
                     f"[profiles.{PRACTICE}.oplog.segments]",
                     'stores = ["local"]',
                     "seconds = 5",
+                    "",
+                    f"[profiles.{PRACTICE}.endpoint]",
+                    'type = "file"',
+                    f"path = {_toml(self.endpoint)}",
                     "",
                     f"[profiles.{PRACTICE}.thresholds]",
                     'margin = { warning = "10m", critical = "2m" }',

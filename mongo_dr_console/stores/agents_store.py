@@ -48,6 +48,6 @@ def deployment_folder(identity: Identity) -> str:
     same for every profile that points to it.
 
     >>> deployment_folder(Identity(environment="test", set_name="rs0", replica_set_id="65a1"))
-    'agent/rs0-65a1/'
+    'agent/rs0/65a1/'
     """
-    return f"{ROOT}{quoted_set(identity.set_name)}-{identity.replica_set_id}/"
+    return f"{ROOT}{quoted_set(identity.set_name)}/{identity.replica_set_id}/"

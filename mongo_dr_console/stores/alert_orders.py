@@ -1,5 +1,5 @@
-"""What people order about alerts, and what the agents remember of them: small documents in the store that the
-agents share, where all hosts see them."""
+"""What people order about alerts, and what the agents remember of them: small documents where the agents of a
+deployment share what the next leader must know."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from pydantic import BaseModel, ValidationError
 from mongo_dr_console.model.alert import Ack, Silence
 from mongo_dr_console.model.alertfacts import AlertFacts
 from mongo_dr_console.model.trouble import Failed
-from mongo_dr_console.stores.agents_store import ROOT
 from mongo_dr_console.stores.store import Store
 
 M = TypeVar("M", bound=BaseModel)
@@ -34,15 +33,15 @@ class Orders:
 
 @dataclass
 class AlertPlace:
-    """The documents of one replica set in one store."""
+    """The documents of one deployment in one store.
+
+    Args:
+        folder: Where they lie, with a slash at its end.
+    """
 
     store: Store
-    set_name: str
+    folder: str
     _known: dict[str, BaseModel | None] = field(default_factory=dict)
-
-    @property
-    def _folder(self) -> str:
-        return f"{ROOT}{self.set_name}/"
 
     def read_facts(self) -> AlertFacts | None:
         """What a leader wrote last; None: there was none, or it cannot be understood.
@@ -51,7 +50,7 @@ class AlertPlace:
             Unreachable: The store does not answer.
         """
         try:
-            return AlertFacts.model_validate_json(b"".join(self.store.read(f"{self._folder}alerts.json")))
+            return AlertFacts.model_validate_json(b"".join(self.store.read(f"{self.folder}alerts.json")))
         except (Failed, ValidationError):
             return None
 
@@ -64,7 +63,7 @@ class AlertPlace:
         Raises:
             Unreachable: The store does not answer.
         """
-        there = {o.path for o in self.store.list(f"{self._folder}alerts/")}
+        there = {o.path for o in self.store.list(f"{self.folder}alerts/")}
         self._known = {path: known for path, known in self._known.items() if path in there}
         for path in there - set(self._known):
             self._known[path] = self._read(path)
@@ -77,17 +76,17 @@ class AlertPlace:
 
     def write_ack(self, ack: Ack) -> None:
         """An acknowledgement; one of the same alert is replaced."""
-        self._known.pop(f"{self._folder}{_ack(ack.alert)}", None)
+        self._known.pop(f"{self.folder}{_ack(ack.alert)}", None)
         self._write(_ack(ack.alert), ack.model_dump_json(indent=1))
 
     def write_silence(self, silence: Silence) -> None:
         self._write(_silence(silence.id), silence.model_dump_json(indent=1))
 
     def remove_ack(self, alert: str) -> None:
-        self.store.delete(f"{self._folder}{_ack(alert)}")
+        self.store.delete(f"{self.folder}{_ack(alert)}")
 
     def remove_silence(self, silence: str) -> None:
-        self.store.delete(f"{self._folder}{_silence(silence)}")
+        self.store.delete(f"{self.folder}{_silence(silence)}")
 
     def _of(self, kind: type[M]) -> Iterable[M]:
         return (known for known in self._known.values() if isinstance(known, kind))
@@ -103,7 +102,7 @@ class AlertPlace:
     def _write(self, path: str, text: str) -> None:
         # A disk that is not mounted must not be written beneath.
         self.store.folders()
-        self.store.write(f"{self._folder}{path}", [text.encode() + b"\n"])
+        self.store.write(f"{self.folder}{path}", [text.encode() + b"\n"])
 
 
 def _ack(alert: str) -> str:
@@ -112,8 +111,3 @@ def _ack(alert: str) -> str:
 
 def _silence(silence: str) -> str:
     return f"alerts/silences/{silence}.json"
-
-
-def set_names(store: Store) -> tuple[str, ...]:
-    """The replica sets that agents have left something of."""
-    return store.folders(ROOT.rstrip("/"))

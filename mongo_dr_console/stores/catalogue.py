@@ -216,7 +216,7 @@ def read_manifest(store: Store, name: str) -> Manifest:
 
 
 _READERS, _FEW = 16, 32
-_NEWEST = 40
+_NEWEST = 20
 _PRUNES_WITHIN = timedelta(hours=1)
 _RECORDS: tuple[ledger.Kind, ...] = ("verifications", "drills", "restores", "holds")
 

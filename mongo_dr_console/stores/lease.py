@@ -1,6 +1,6 @@
 """The lease in a store by which one of several agents leads; what makes it right is in ``model.lease``.
 
-``agent/<set>-<id>/lease/<fence>.json``. The store need only write an object where there is none: S3 by a
+``agent/<set>/<id>/lease/<fence>.json``. The store need only write an object where there is none: S3 by a
 conditional request, a directory by a link. Whose process is provably gone from this very host is not waited
 for.
 """

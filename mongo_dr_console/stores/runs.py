@@ -1,6 +1,6 @@
 """The documents of scheduled runs in the agents' store; what they say is in ``model.runs``.
 
-``agent/<set>-<id>/runs/<kind>/<due>/<attempt>-<decided|began|ended>.json``, each written where there is none,
+``agent/<set>/<id>/runs/<kind>/<due>/<attempt>-<decided|began|ended>.json``, each written where there is none,
 and ``-sign.json``, which a job at work writes anew now and then.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from mongo_dr_console.stores import patience as patiences
 from mongo_dr_console.stores import s3_errors
 from mongo_dr_console.stores.patience import Patience
 from mongo_dr_console.stores.s3_client import Bucket
-from mongo_dr_console.stores.s3_upload import Begun, Lanes, Upload, UploadNote
+from mongo_dr_console.stores.s3_upload import Arrived, Begun, Lanes, Upload, UploadNote
 from mongo_dr_console.stores.store import StoredObject
 
 WRITING = ".writing"
@@ -33,7 +33,7 @@ SPREAD = "oplog"
 _DAYS_BELOW = 2
 """Slashes in the name of a folder that has days in it."""
 
-_SIGNS = (f"{WRITING}/", "claims/")
+_SIGNS = (f"{WRITING}/", "claims/", "agent/")
 _CHUNK = 1024 * 1024
 _PAUSE_SECONDS = 0.2
 _DELETERS = 8
@@ -167,8 +167,8 @@ class S3Store:
         self.bucket.call("delete_object", Key=self._key(path))
 
     def require_unlocked(self, paths: Iterable[str]) -> None:
-        """Raises Refused (``object-locked``) where Object Lock keeps one of these. Marks and claims are signs
-        and no data: whether a default retention holds them does not matter."""
+        """Raises Refused (``object-locked``) where Object Lock keeps one of these. Marks, claims and leases
+        are signs and no data: whether a default retention holds them does not matter."""
         if not self.knows_locks:
             return
         wanted = [p for p in paths if not p.startswith(_SIGNS)]
@@ -181,9 +181,13 @@ class S3Store:
                 "It goes with a later prune, once the bucket lets it.",
             )
 
-    def sweep(self, prefix: str, seconds: float) -> int:
+    def sweep(self, prefix: str, seconds: float, spare: Container[str] = ()) -> int:
         """Aborts multipart uploads below a folder that were begun so long ago: nobody sees them, and they are
-        paid for. Returns how many."""
+        paid for. Returns how many.
+
+        Args:
+            spare: Ids of uploads that go on.
+        """
         before = datetime.now(UTC) - timedelta(seconds=seconds)
         wanted, removed = self.root + prefix.lstrip("/"), 0
         found = {(u["Key"], u["UploadId"]): u["Initiated"] for u in self._uploads(wanted)}
@@ -192,7 +196,7 @@ class S3Store:
             with suppress(Refused):
                 found |= {(u["Key"], u["UploadId"]): u["Initiated"] for u in self._uploads("")}
         for (key, upload), begun in found.items():
-            if key.startswith(wanted) and begun <= before:
+            if upload not in spare and key.startswith(wanted) and begun <= before:
                 removed += self.abort_upload(key, upload)
         return removed
 
@@ -282,7 +286,7 @@ class S3Store:
 
     def begun(self, key: str, upload: str, token: str) -> Begun | None:
         """A multipart upload with what arrived of it; None where there is none any more."""
-        parts: dict[int, tuple[int, str, str]] = {}
+        parts: dict[int, Arrived] = {}
         more: dict[str, Any] = {}
         while True:
             try:
@@ -294,8 +298,8 @@ class S3Store:
                     raise
                 return None
             for part in page.get("Parts", ()):
-                known = part["Size"], str(part.get("ChecksumSHA256", "")), str(part["ETag"])
-                parts[part["PartNumber"]] = known
+                checksum = str(part.get("ChecksumSHA256", ""))
+                parts[part["PartNumber"]] = Arrived(part["Size"], checksum, str(part["ETag"]))
             if not page.get("IsTruncated"):
                 return Begun(key, upload, token, parts)
             more = {"PartNumberMarker": page["NextPartNumberMarker"]}

@@ -89,13 +89,14 @@ class S3SnapshotWriter:
         self._guard = threading.Lock()
         self._finished = False
         self._over = threading.Event()
-        remove_dead(store, spare=name if self._expected else None)
         self._mark = owner.sign()
         try:
             if name is not None and self._expected and self._take_over(name):
                 self.name = name
+                remove_dead(store)
                 self._take_stock()
             else:
+                remove_dead(store)
                 self.name = self._reserve(name)
         except BaseException:
             owner.forget(self._mark)
@@ -165,6 +166,9 @@ class S3SnapshotWriter:
             if not self.store.write_if_absent(f"{self.name}/{MANIFEST_NAME}", [text]):
                 raise Failed("snapshot-exists", f"Store {self.store.name} has a snapshot {self.name}.")
         self._finished = True
+        with suppress(Trouble):
+            # Of one whose first answer was lost, so that it was begun twice, nothing is on record.
+            self.store.sweep(f"{self.name}/", 0)
         if self._claim is not None:
             self._forget(self._claim)
         try:
@@ -249,6 +253,8 @@ class S3SnapshotWriter:
         for record in list(self.store.objects(f"{WRITING}/{self.name}/")):
             if record.path != self._claim:
                 self._take_up(record.path)
+        # Begun by a writer that died before it could put that on record; not every service lists it.
+        self.store.sweep(f"{self.name}/", 0, spare={b.upload for b, _ in self._begun.values()})
 
     def _is_wanted(self, path: str, size: int) -> bool:
         entry = self._expected.get(path.removeprefix(f"{self.name}/"))
@@ -331,21 +337,13 @@ class S3SnapshotWriter:
             self.abandon()
 
 
-def remove_dead(store: S3Store, spare: str | None = None) -> list[str]:
+def remove_dead(store: S3Store) -> list[str]:
     """Removes what dead writers left, and the marks of those that died right after their end; returns the
-    names of the snapshots that were half-written.
-
-    Args:
-        spare: A snapshot of which nothing is removed, since its copy is to go on.
-    """
+    names of the snapshots that were half-written."""
     removed = []
     now = datetime.now(UTC)
     for name, seen in store.unfinished().items():
-        if (
-            name == spare
-            or not is_snapshot_name(name)
-            or not owner.is_dead(_read_mark(store, name), seen, now)
-        ):
+        if not is_snapshot_name(name) or not owner.is_dead(_read_mark(store, name), seen, now):
             continue
         if store.size(f"{name}/{MANIFEST_NAME}") is None:
             removed.append(name)

@@ -32,18 +32,40 @@ UploadNote = Callable[["Begun"], Callable[[], None]]
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """A part that the service has.
+
+    Args:
+        checksum: SHA-256 as it is sent; empty where the service does not tell.
+        tag: Its ETag: with most services and encryptions the MD5 of the part.
+    """
+
+    size: int
+    checksum: str
+    tag: str
+
+    def is_of(self, data: bytes, digest: str) -> bool:
+        """Whether it was made from this. What cannot be told is another."""
+        if self.size != len(data):
+            return False
+        if self.checksum:
+            return self.checksum == digest
+        return self.tag.strip('"') == hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """A multipart upload under way.
 
     Args:
         token: What its object says of who made it.
-        parts: What of it arrived: size, SHA-256 and ETag by number.
+        parts: What of it arrived, by number.
     """
 
     key: str
     upload: str
     token: str
-    parts: Mapping[int, tuple[int, str, str]] = field(default_factory=dict)
+    parts: Mapping[int, Arrived] = field(default_factory=dict)
 
 
 class Lanes:
@@ -87,7 +109,7 @@ class Upload:
         self._condition = {"IfNoneMatch": "*"} if if_absent else {}
         self._token = secrets.token_hex(8)
         self._facts = dict(facts or {})
-        self._arrived: Mapping[int, tuple[int, str, str]] = {}
+        self._arrived: Mapping[int, Arrived] = {}
         self._buffer = bytearray()
         self._id: str | None = None
         self._over: Callable[[], None] = lambda: None
@@ -203,9 +225,9 @@ class Upload:
             if self._cancelled.is_set():
                 return {}
             digest = _digest(data)
-            size, known, tag = self._arrived.get(number, (0, "", ""))
-            if (size, known) == (len(data), digest):
-                return {"PartNumber": number, "ETag": tag, "ChecksumSHA256": digest}
+            arrived = self._arrived.get(number)
+            if arrived is not None and arrived.is_of(data, digest):
+                return {"PartNumber": number, "ETag": arrived.tag, "ChecksumSHA256": digest}
             answer = self._bucket.call(
                 "upload_part",
                 Key=self.key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -70,6 +71,7 @@ class SegmentArchive:
         self._known: dict[str, tuple[StoredObject, Segment | Failed]] = {}
         self._links: dict[tuple[str, Position], Link | None] = {}
         self._runs: dict[Link, Run] = {}
+        self._index: RunIndex | None = None
         self._identities: dict[Identity, Identity] = {}
         self._last: tuple[Sequence[Named], Found] | None = None
         self.condemned = 0
@@ -182,21 +184,29 @@ class SegmentArchive:
         Raises:
             Failed: ``segment-damaged``.
         """
-        for link in run.links:
-            if link.position == position:
-                return link
-        at = next((n for n, s in enumerate(run.segments) if s.start < position <= s.end), None)
-        if at is None:
+        index = self._index
+        if index is None or index.run is not run:
+            index = self._index = RunIndex.of(run)
+        if (link := index.links.get(position)) is not None:
+            return link
+        segment = index.around(position)
+        if segment is None:
             return None
-        segment = run.segments[at]
         key = segment.path, position
         if key not in self._links:
             try:
-                self._links[key] = _entry_at(self.open(segment, run)[1], position)
+                self._links[key] = self._link_in(segment, run, position)
             except Failed as trouble:
                 self.condemn(segment, trouble)
                 raise
         return self._links[key]
+
+    def _link_in(self, segment: Segment | Unread, run: Run, position: Position) -> Link | None:
+        if position != segment.end:
+            return _entry_at(self.open(segment, run)[1], position)
+        header = read_header(self.store, segment.path).header
+        self._require_same(segment, header, run)
+        return header.last
 
     def open(
         self, segment: Segment | Unread, run: Run, before: Link | None = None
@@ -212,11 +222,39 @@ class SegmentArchive:
         """
         expected = segment.header if isinstance(segment, Segment) else None
         header, entries = read_entries(self.store, segment.path, expected)
-        if not header.identity.same_deployment(run.identity):
-            raise damaged(segment.path, self.store.name, "it is of another deployment than its neighbours")
+        self._require_same(segment, header, run)
         if before is not None and header.previous != before:
             raise damaged(segment.path, self.store.name, "it does not continue the one before it")
         return header, entries
+
+    def _require_same(self, segment: Segment | Unread, header: SegmentHeader, run: Run) -> None:
+        if not header.identity.same_deployment(run.identity):
+            raise damaged(segment.path, self.store.name, "it is of another deployment than its neighbours")
+
+
+@dataclass(frozen=True, slots=True)
+class RunIndex:
+    """A run in which positions are looked up, thousands of them in a hundred thousand segments.
+
+    Args:
+        links: What is known without reading, by position.
+        ends: Of all segments, in order.
+    """
+
+    run: Run
+    links: dict[Position, Link]
+    ends: list[Position]
+
+    @classmethod
+    def of(cls, run: Run) -> RunIndex:
+        return cls(run, {link.position: link for link in run.links}, [s.end for s in run.segments])
+
+    def around(self, position: Position) -> Segment | Unread | None:
+        """The segment that may have it."""
+        at = bisect_left(self.ends, position)
+        if at == len(self.ends) or position <= self.run.segments[at].start:
+            return None
+        return self.run.segments[at]
 
 
 class SegmentSource:

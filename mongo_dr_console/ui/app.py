@@ -46,6 +46,7 @@ from mongo_dr_console.ui.screens.failover_commands import COMMANDS as FAILOVER_C
 from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
 from mongo_dr_console.ui.screens.replay_commands import COMMANDS as REPLAY_COMMANDS
 from mongo_dr_console.ui.screens.replay_commands import tape_of
+from mongo_dr_console.ui.screens.schedule_commands import COMMANDS as SCHEDULE_COMMANDS
 from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
 from mongo_dr_console.ui.view import Shows, Tape, View
 from mongo_dr_console.ui.widgets.typed_field import TakesLetters
@@ -66,6 +67,7 @@ COMMANDS: tuple[Command, ...] = (
     *ALERT_COMMANDS,
     *FAILOVER_COMMANDS,
     *REPLAY_COMMANDS,
+    *SCHEDULE_COMMANDS,
     *CONSOLE_COMMANDS,
 )
 

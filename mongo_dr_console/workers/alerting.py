@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from mongo_dr_console.config import Profile
@@ -16,26 +15,31 @@ from mongo_dr_console.model.trouble import Trouble, WrongUse
 from mongo_dr_console.mongo.locks import this_owner
 from mongo_dr_console.stores.alert_orders import AlertPlace
 from mongo_dr_console.workers.access import require
-from mongo_dr_console.workers.alertstate import HERE, newest_facts, own_place, set_name_of, shared_place
+from mongo_dr_console.workers.agentplace import place_known, place_of
+from mongo_dr_console.workers.alertstate import HERE, newest_facts, own_part, shared_part
 from mongo_dr_console.workers.notify import tested, ways_of
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a profile's alerts. ``set_name`` may be empty where nothing tells it."""
+def known_alerts(name: str, profile: Profile, readings: Readings | None = None) -> AlertFacts | None:
+    """What the leading agent wrote last, on this host or in the store; None: none ever did.
 
-    facts: AlertFacts | None
-    set_name: str
-
-
-def known_alerts(name: str, profile: Profile, readings: Readings | None = None) -> Known:
-    """What the leading agent wrote last, from this host or from the store.
+    Args:
+        readings: Say which deployment it is; None: it is asked.
 
     Raises:
         Trouble: The store's own where it does not answer and this host has nothing.
     """
-    set_name = set_name_of(name, profile, readings)
-    return Known(newest_facts(name, profile, set_name), set_name)
+    if readings is None:
+        return newest_facts(name, profile, _shared(name, profile))
+    return newest_facts(name, profile, shared_part(profile, place_known(name, profile, readings.identity)))
+
+
+def _shared(name: str, profile: Profile) -> AlertPlace | None:
+    """Where all hosts see it; None where there is no such place, or it cannot be told now."""
+    try:
+        return shared_part(profile, place_of(name, profile))
+    except Trouble:
+        return None
 
 
 def acknowledge(name: str, profile: Profile, wanted: str) -> tuple[Alert, str]:
@@ -50,8 +54,8 @@ def acknowledge(name: str, profile: Profile, wanted: str) -> tuple[Alert, str]:
         Trouble: It could be noted nowhere.
     """
     require(name, profile, "operate")
-    known = known_alerts(name, profile)
-    running = () if known.facts is None else known.facts.running_alerts
+    facts = known_alerts(name, profile)
+    running = () if facts is None else facts.running_alerts
     found = [a for a in running if a.id.startswith(wanted.strip().lower())] if wanted.strip() else []
     if len(found) != 1:
         several = ", ".join(a.id for a in found)
@@ -59,7 +63,7 @@ def acknowledge(name: str, profile: Profile, wanted: str) -> tuple[Alert, str]:
         raise WrongUse("alert-unknown", text, "See: mdr alerts list")
     (alert,) = found
     ack = Ack(alert=alert.id, level=alert.level, by=this_owner(), at=datetime.now(UTC))
-    return alert, _noted(profile, known.set_name, lambda place: place.write_ack(ack))
+    return alert, _noted(name, profile, lambda place: place.write_ack(ack))
 
 
 def silence(
@@ -84,8 +88,7 @@ def silence(
     made = Silence(
         id=secrets.token_hex(4), kind=kind, until=now + lasts, reason=reason, by=this_owner(), at=now
     )
-    set_name = set_name_of(name, profile, None)
-    return made, _noted(profile, set_name, lambda place: place.write_silence(made))
+    return made, _noted(name, profile, lambda place: place.write_silence(made))
 
 
 def unsilence(name: str, profile: Profile, wanted: str) -> tuple[list[str], str]:
@@ -97,10 +100,9 @@ def unsilence(name: str, profile: Profile, wanted: str) -> tuple[list[str], str]
         Trouble: A place where it lies cannot be changed.
     """
     require(name, profile, "operate")
-    set_name = set_name_of(name, profile, None)
-    shared = shared_place(profile, set_name)
+    shared = _shared(name, profile)
     removed: dict[str, None] = {}
-    for place in (shared, own_place(profile, set_name)):
+    for place in (shared, own_part(name, profile)):
         for one in () if place is None else place.read_orders().silences:
             if wanted in (EVERYTHING, one.kind) or (len(wanted) > 2 and one.id.startswith(wanted)):
                 assert place is not None
@@ -111,16 +113,16 @@ def unsilence(name: str, profile: Profile, wanted: str) -> tuple[list[str], str]
     return list(removed), HERE if shared is None else shared.store.name
 
 
-def _noted(profile: Profile, set_name: str, write: Callable[[AlertPlace], None]) -> str:
+def _noted(name: str, profile: Profile, write: Callable[[AlertPlace], None]) -> str:
     """Writes where all hosts see it; else into this host's own folder, which its agent reads too."""
-    shared = shared_place(profile, set_name)
+    shared = _shared(name, profile)
     if shared is not None:
         try:
             write(shared)
             return shared.store.name
         except Trouble:
             pass
-    write(own_place(profile, set_name))
+    write(own_part(name, profile))
     return HERE
 
 

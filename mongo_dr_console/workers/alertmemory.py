@@ -9,17 +9,10 @@ from typing import TypeVar
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.alertfacts import AlertFacts
-from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Failed, Trouble, Unreachable
+from mongo_dr_console.stores.agents_store import Shared
 from mongo_dr_console.stores.alert_orders import AlertPlace, Orders
-from mongo_dr_console.workers.alertstate import (
-    facts_file,
-    own_place,
-    read_facts,
-    set_name_of,
-    shared_place,
-    write_facts,
-)
+from mongo_dr_console.workers.alertstate import facts_file, own_part, read_facts, shared_part, write_facts
 from mongo_dr_console.workers.bounded import OneAtATime
 
 R = TypeVar("R")
@@ -33,46 +26,38 @@ class AlertMemory:
     """What one agent remembers of one profile.
 
     Args:
+        shared: What the agents share; None: nothing.
         clock: Tells the time (UTC).
     """
 
-    def __init__(self, name: str, profile: Profile, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, name: str, profile: Profile, shared: Shared | None, clock: Callable[[], datetime]
+    ) -> None:
         self._name, self._profile, self._clock = name, profile, clock
         self._file = facts_file(name, profile)
         self._calls = OneAtATime()
-        self._shared: AlertPlace | None = None
+        self._shared = shared_part(profile, shared)
         self._own: AlertPlace | None = None
         self._written: AlertFacts | None = None
-        self.set_name = ""
         self.opened = False
         """Whether this host's own part was looked at."""
         self.settled = False
         """Whether the store was too, or there is none."""
 
-    def remembered(self, readings: Readings) -> AlertFacts | None:
+    def remembered(self) -> AlertFacts | None:
         """What the leader before wrote last, here or in the store; None: nothing. Asked again until the store
         has answered."""
         own = None if self.opened else self._own_facts()
-        self._open(readings)
+        self._own = self._own or own_part(self._name, self._profile)
+        self.opened = True
         shared = None
-        if self._shared is not None:
-            try:
-                shared = self._asked(self._shared.read_facts)
-                self.settled = True
-            except Trouble:
-                shared = None
-        else:
-            self.settled = not self._profile.stores
+        try:
+            shared = None if self._shared is None else self._asked(self._shared.read_facts)
+            self.settled = True
+        except Trouble:
+            shared = None
         found = [facts for facts in (own, shared) if facts is not None]
         return max(found, key=lambda facts: facts.order, default=None)
-
-    def _open(self, readings: Readings) -> None:
-        if self.opened and self.set_name:
-            return
-        self.set_name = set_name_of(self._name, self._profile, readings)
-        self._own = own_place(self._profile, self.set_name)
-        self._shared = shared_place(self._profile, self.set_name)
-        self.opened = True
 
     def _own_facts(self) -> AlertFacts | None:
         try:
@@ -99,7 +84,8 @@ class AlertMemory:
             write_facts(self._file, facts)
         except OSError as error:
             trouble = Failed("alert-state-unwritten", f"{self._file} cannot be written: {error.strerror}.")
-        if self._shared is None or not self._news(facts):
+        # Before the store was read it may hold what a leader before told: that must not be written over.
+        if self._shared is None or not self.settled or not self._news(facts):
             return trouble
         try:
             shared = self._shared

@@ -13,7 +13,7 @@ from mongo_dr_console.workers.threads import DaemonThreads, OneCall
 class AlertsSource:
     """None where no agent ever wrote anything."""
 
-    name, interval, timeout = ALERTS, 5.0, 5.0
+    name, interval, timeout = ALERTS, 10.0, 5.0
 
     def __init__(
         self, profile_name: str, profile: Profile, view: Callable[[], Readings], threads: DaemonThreads
@@ -29,4 +29,4 @@ class AlertsSource:
     def _look(self, readings: Readings) -> AlertFacts | None:
         from mongo_dr_console.workers.alerting import known_alerts
 
-        return known_alerts(self._profile_name, self._profile, readings).facts
+        return known_alerts(self._profile_name, self._profile, readings)

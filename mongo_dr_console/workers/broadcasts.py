@@ -129,12 +129,10 @@ class _Webhook:
                 return
         except urllib.error.HTTPError as error:
             error.close()
-            kind = Refused if 400 <= error.code < 500 and error.code not in (408, 429) else Unreachable
-            raise kind(
-                "webhook-refused",
-                f"The webhook answers {error.code}: the message was not taken.",
-                self._see(),
-            ) from None
+            text = f"The webhook answers {error.code}: the message was not taken."
+            if 400 <= error.code < 500 and error.code not in (408, 429):
+                raise Refused("webhook-refused", text, self._see()) from None
+            raise Unreachable("webhook-refused", text, self._see()) from None
         except (OSError, ValueError) as error:
             # What the error says may hold the URL, and the URL a token.
             why = getattr(getattr(error, "reason", error), "strerror", None) or type(error).__name__

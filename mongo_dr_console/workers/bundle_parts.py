@@ -164,7 +164,7 @@ def _doctor(name: str, profile: Profile, config_file: Path, readings: Readings) 
 
 
 def _alerts(name: str, profile: Profile, readings: Readings, now: datetime) -> Iterator[Found]:
-    facts = known_alerts(name, profile, readings).facts
+    facts = known_alerts(name, profile, readings)
     yield Found("alerts.json", _json(alerts_document(name, facts, now)))
 
 

@@ -26,6 +26,7 @@ from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.plan import Intent, Plan
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.readings import Readings
+from mongo_dr_console.model.scheduleview import ScheduleDocument
 from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
 from mongo_dr_console.model.when import limit_before, limit_through, parse_when
 from mongo_dr_console.workers import jobs
@@ -292,6 +293,16 @@ class Desk:
             ) from None
         path = folder / usual_name(self.name, datetime.now(UTC))
         return make_bundle(self.name, self.profile, self.config_file, path)
+
+    def schedule(self) -> ScheduleDocument:
+        """What the agent runs by itself, and what became of it.
+
+        Raises:
+            Trouble: The agents' store does not answer.
+        """
+        from mongo_dr_console.workers.schedules import read_schedule
+
+        return read_schedule(self.name, self.profile, datetime.now(UTC))
 
     # Doing
 

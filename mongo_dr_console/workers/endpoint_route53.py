@@ -161,12 +161,12 @@ def _told(error: Any, name: str) -> Trouble:
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if code in ("Throttling", "PriorRequestNotComplete", "ServiceUnavailable") or status >= 500 or not code:
         return Unreachable(
-            "route53-unreachable",
+            "dns-unreachable",
             f"Route 53 does not take the change of {name}: {said}. The record says what it said before.",
             "Check the network, and the credentials of this host.",
         )
     return Refused(
-        "route53-refused",
+        "dns-refused",
         f"Route 53 refuses the change of {name} ({code}): {said}. The record says what it said before.",
         "It needs route53:ChangeResourceRecordSets, ListResourceRecordSets and GetChange on the zone.",
     )

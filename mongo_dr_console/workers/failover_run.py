@@ -217,6 +217,8 @@ class Run:
                 advised = decision.advice
                 hands.tell(f"failover {self.record.id}: {decision.text} {advised}")
                 self._set_step("election", detail=decision.text, manual=advised)
+            elif decision.text != self.record.step("election").detail and not advised:
+                self._set_step("election", detail=decision.text)
             self._check_ended()
             hands.watching.wait(1.0)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from mongo_dr_console.engines.builtin.dump_rate import Throttle
 from mongo_dr_console.model.progress import Note
 from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.open import choose_stores
+from mongo_dr_console.stores.paced import PacedStore
+from mongo_dr_console.stores.store import Store
 from mongo_dr_console.stores.verification import verify
 from mongo_dr_console.workers.claiming import reading_for
 from mongo_dr_console.workers.context import JobContext, JobOutcome
@@ -14,7 +17,8 @@ from mongo_dr_console.workers.verify_deeper import deeper
 
 
 def run(context: JobContext) -> JobOutcome:
-    """Request: ``snapshot``, ``store`` (None for every store that has it), ``level``.
+    """Request: ``snapshot``, ``store`` (None for every store that has it), ``level``, ``rate`` (bytes in a
+    second up to level 3; None for as many as go).
 
     Raises:
         Failed: ``snapshot-missing``; ``verification-failed``, with what was found.
@@ -27,7 +31,8 @@ def run(context: JobContext) -> JobOutcome:
         raise Failed("snapshot-missing", f"No store has a snapshot {name}.", "See: mdr snapshots list")
     with reading_for(context, holders, name):
         checks = deeper(context) if level > 3 else None
-        results = [verify(s, name, level, context.report, context.stop, checks) for s in holders]
+        paced = _paced(context, holders)
+        results = [verify(s, name, level, context.report, context.stop, checks) for s in paced]
     keep_index(context.profile, holders)
     problems = [f"{r.store}: {problem}" for r in results for problem in r.problems]
     for problem in problems:
@@ -47,6 +52,14 @@ def run(context: JobContext) -> JobOutcome:
             "stores": [result.to_json() for result in results],
         }
     )
+
+
+def _paced(context: JobContext, stores: list[Store]) -> list[Store]:
+    rate = context.request.get("rate")
+    if rate is None:
+        return stores
+    throttle = Throttle(int(rate))
+    return [PacedStore(s, lambda size: throttle.passed(size, context.stop.check)) for s in stores]
 
 
 def _more(problems: list[str]) -> str:

@@ -7,10 +7,13 @@ of it.
 from __future__ import annotations
 
 import os
+import signal
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from support.partition import OUTSIDE, CutSet
 from support.prepared import prepare
 
 from mongo_dr_console.model.failover import Standing
-from mongo_dr_console.model.failoverdoc import STEPS, FailoverRecord
+from mongo_dr_console.model.failoverdoc import STEPS, EndpointContent, FailoverRecord
 from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.mongo.launch import Options
 from mongo_dr_console.mongo.probing import APPNAME
@@ -31,7 +34,8 @@ pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 ROUNDS = int(os.environ.get("MDR_FAILOVER_ROUNDS", "5"))
 WAYS = ("kill -9", "stop", "cut", "stepdown", "cut from everybody")
 BOUND_SECONDS = 120.0
-"""Far above what is measured: a machine under load must not fail this."""
+LATE_SECONDS = 15.0
+"""Far above what is measured (2 s are promised): a machine under load must not fail these."""
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +82,9 @@ def bring_back(cut_set: CutSet, way: str, primary: int) -> None:
         cut_set.resume(primary)
     cut_set.heal()
     cut_set.wait_for_members(seconds=60)
+    if way == "stepdown":
+        with cut_set.member_client(primary) as client:
+            client.admin.command("replSetFreeze", 0)  # else it may not be elected in the next round
 
 
 def majority_write(cut_set: CutSet, index: int, term: int) -> dict[str, Any]:
@@ -127,6 +134,7 @@ def one_round(
     complete(next(x for x in known if x.to_term == content.term), way)
     elected = metrics["newTermStartDate"].timestamp()
     takes = metrics["wMajorityWriteAvailabilityDate"].timestamp()
+    assert takes - 0.01 <= switched < takes + LATE_SECONDS, "never to one that takes no majority writes yet"
     return way, elected - began, switched - began, switched - takes
 
 
@@ -175,7 +183,7 @@ def test_a_member_that_only_this_host_cannot_reach_causes_no_switch(
                 assert "still follow it: nothing is switched" in facts.text
                 silent = next(m.silent for m in facts.members if m.name == before.primary)
                 facts = watched.wait_facts(
-                    lambda f: next(m.silent for m in f.members if m.name == before.primary) > silent + 10
+                    lambda f: next(m.silent for m in f.members if m.name == before.primary) > silent + 4
                 )
                 assert facts.standing is Standing.ONLY_THIS_HOST and facts.run is None
             finally:
@@ -234,3 +242,57 @@ def test_what_an_isolated_primary_took_alone_is_reported(
         assert beyond.namespaces["shop.orders"] == 7
         assert "are not on the new primary" in lost.text
         bring_back(cut_set, "cut", primary)
+
+
+CHILD = """
+import sys, threading
+from pathlib import Path
+from mongo_dr_console.agent.duty import Post, Term
+from mongo_dr_console.agent.failing_over import FailoverMonitor
+from mongo_dr_console.config import AgentConfig, load_config
+
+path = Path(sys.argv[1])
+profile = load_config(path).profiles["test"]
+FailoverMonitor(Post("test", profile, path, AgentConfig(), Term(1), print)).start()
+threading.Event().wait()
+"""
+
+
+def test_a_monitor_that_is_killed_in_the_middle_is_gone_on_from(cut_set: CutSet, tmp_path: Path) -> None:
+    """By kill -9 while the endpoint's program is at work; the next one takes the very run-book to its end."""
+    program, go, out = tmp_path / "switch.py", tmp_path / "go", tmp_path / "out"
+    program.write_text(
+        "import pathlib, sys, time\n"
+        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.05)\n"
+        f"open({str(out)!r}, 'a').write(sys.stdin.read())\n"
+    )
+    watched = Watched(
+        prepare(tmp_path, cut_set.uri, tmp_path / "state"),
+        f"[profiles.test.endpoint]\ntype = 'exec'\ncommand = ['{sys.executable}', '{program}']\n",
+    )
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(watched.config_file)], start_new_session=True)
+    try:
+        facts = watched.wait_facts(lambda f: f.run is not None and f.run.step("endpoint").attempts == 1)
+    finally:
+        child.kill()
+        child.wait(30)
+    assert facts.run is not None and not out.exists()
+    for orphan in processes_of(program):
+        os.kill(orphan, signal.SIGKILL)
+    go.touch()
+    with watched.watching():
+        (record,) = watched.wait_ledger(lambda r: len(r) == 1)
+    assert record.id == facts.run.id and record.state == "done"
+    assert record.step("election").started_at == facts.run.step("election").started_at
+    assert any("goes on where a killed agent left it" in line for line in watched.told)
+    (written,) = [EndpointContent.model_validate_json(line) for line in out.read_text().splitlines()]
+    assert (written.primary, written.term) == (record.to, record.to_term)
+
+
+def processes_of(program: Path) -> list[int]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdigit() and str(program).encode() in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found

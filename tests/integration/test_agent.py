@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support import streamkit
 from support.agentkit import Agent, add_segments
+from support.prepared import PreparedProfile
 from support.scene import call
 
 from mongo_dr_console.model.position import Position
@@ -63,6 +71,130 @@ def _wait_until_streaming(agent: Agent) -> None:
     raise AssertionError(agent.state())
 
 
-def test_a_profile_without_a_stream_has_no_agent(prepared: Any) -> None:
+@dataclass
+class Service:
+    """The command as a service manager runs it: all profiles, JSON lines, a socket to tell how it is."""
+
+    prepared: PreparedProfile
+    socket: socket.socket
+    process: subprocess.Popen[str]
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def until(self, text: str) -> dict[str, Any]:
+        """The next line that has this text."""
+        assert self.process.stderr is not None
+        for row in self.process.stderr:
+            line = json.loads(row)
+            self.lines.append(line)
+            if text in line["message"]:
+                return line
+        raise AssertionError(self.lines)
+
+    def told(self, word: str) -> None:
+        """Waits until the service manager is told this."""
+        self.socket.settimeout(30)
+        while word not in self.socket.recv(4096).decode().splitlines():
+            pass
+
+
+@pytest.fixture
+def service(prepared: PreparedProfile, tmp_path: Path) -> Iterator[Service]:
+    """Two profiles of one deployment, with the same stores."""
+    text = prepared.config_file.read_text()
+    prepared.config_file.write_text(text + text.replace("profiles.test", "profiles.twin"))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+        out.bind(str(tmp_path / "notify"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mongo_dr_console", "agent", "--log", "json"],
+            env={
+                **os.environ,
+                "MDR_CONFIG": str(prepared.config_file),
+                "NOTIFY_SOCKET": str(tmp_path / "notify"),
+                "WATCHDOG_USEC": "2000000",
+            },
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        yield Service(prepared, out, process)
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_two_profiles_of_one_deployment_compete_and_the_service_does_as_it_is_told(service: Service) -> None:
+    service.told("READY=1")
+    line = service.until("stands by: profile ")
+    assert set(line) == {"time", "level", "message", "profile", "host"}
+    leader = line["message"].split("profile ")[1].split()[0]
+    assert {leader, line["profile"]} == {"test", "twin"}
+    service.told("WATCHDOG=1")
+    # A broken config is told and changes nothing.
+    config = service.prepared.config_file
+    whole = config.read_text()
+    config.write_text(whole + "[profiles.test.schedule]\nbackup = 'every night'\n")
+    service.process.send_signal(signal.SIGHUP)
+    service.told("RELOADING=1")
+    told = service.until("not reloaded")
+    assert told["level"] == "error" and "profiles.test.schedule.backup" in told["message"]
+    service.told("READY=1")
+    # Without the leader's profile the other one leads, and streams as the new config says.
+    rest = whole.split("[profiles.twin]") if leader == "test" else None
+    text = f"[profiles.twin]{rest[1]}" if rest else whole.split("[profiles.twin]")[0]
+    name = "twin" if leader == "test" else "test"
+    config.write_text(f"{text}\n[profiles.{name}.oplog.segments]\nstores = ['local']\nseconds = 1\n")
+    service.process.send_signal(signal.SIGHUP)
+    assert service.until("leads (term 2)")["profile"] == name
+    service.until("segments:local streaming")
+    service.process.send_signal(signal.SIGTERM)
+    service.told("STOPPING=1")
+    service.until("segments:local stopped")
+    assert service.process.wait(60) == 0
+
+
+def test_a_backup_runs_when_it_is_due_and_the_schedule_says_so(prepared: PreparedProfile) -> None:
+    nightly = "[profiles.test.schedule]\nbackup = '0 2 * * *'\nprune = '*/2 * * * * *'\n"
+    prepared.config_file.write_text(prepared.config_file.read_text() + nightly)
+    agent = Agent(prepared)
+    agent.start()
+    try:
+        for _ in range(300):
+            told = call(prepared.config_file, "-p", "test", "schedule", "list", "--json").json
+            backup, prune = told["kinds"]
+            if prune["last"] is not None and prune["last"]["state"] == "done":
+                break
+            time.sleep(0.1)
+        assert (backup["kind"], backup["last"], backup["held"]) == ("backup", None, None)
+        assert prune["last"]["job"] and told["leading"] and told["leader"]["fence"] == 1
+        job = call(prepared.config_file, "jobs", "list", "--json").json["jobs"][0]
+        assert (job["kind"], job["owner"].split("@")[0]) == ("prune", "agent")
+    finally:
+        assert agent.end(signal.SIGTERM) == 0
+    text = call(prepared.config_file, "-p", "test", "schedule", "list").out
+    assert "No agent leads: the one on" in text and "0 2 * * *" in text
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ("backup = '0 2 * *'", ["profiles.test.schedule.backup", "cron"]),
+        ("backup = '0 0 30 2 *'", ["profiles.test.schedule.backup", "cron"]),
+        ("timezone = 'Europe/Nowhere'", ["profiles.test.schedule.timezone", "time zone"]),
+        ("window = '22-6'", ["profiles.test.schedule.window", "22:00-06:00"]),
+    ],
+)
+def test_a_wrong_schedule_is_an_error_at_the_start_that_names_the_key(
+    prepared: PreparedProfile, schedule: str, words: list[str]
+) -> None:
+    prepared.config_file.write_text(
+        prepared.config_file.read_text() + f"[profiles.test.schedule]\n{schedule}\n"
+    )
     answer = call(prepared.config_file, "--profile", "test", "agent")
-    assert answer.code == 2 and "oplog.segments" in answer.err
+    assert answer.code == 2 and all(word in answer.err for word in words), answer.err
+
+
+def test_what_the_access_does_not_reach_for_is_an_error_at_the_start(prepared: PreparedProfile) -> None:
+    text = prepared.config_file.read_text().replace("access = 'restore'", "access = 'operate'")
+    prepared.config_file.write_text(text + "[profiles.test.schedule]\nprune = '0 3 * * *'\n")
+    answer = call(prepared.config_file, "--profile", "test", "agent")
+    assert answer.code == 2 and "profiles.test.schedule.prune needs access" in answer.err

@@ -229,15 +229,15 @@ def test_one_who_read_before_another_wrote_changes_nothing(tmp_path: Path, zone:
     record._txt = lambda: read  # type: ignore[method-assign]
     with pytest.raises(Refused) as caught:
         record.write(content("db-4.example:27018", 6))
-    assert caught.value.code == "route53-refused"
+    assert caught.value.code == "dns-refused"
     assert zone.records() == before
 
 
 @pytest.mark.parametrize(
     ("changes", "kind", "code"),
     [
-        ({"zone_id": "Z0NOTTHERE"}, Refused, "route53-refused"),
-        ({"endpoint": "http://127.0.0.1:9"}, Unreachable, "route53-unreachable"),
+        ({"zone_id": "Z0NOTTHERE"}, Refused, "dns-refused"),
+        ({"endpoint": "http://127.0.0.1:9"}, Unreachable, "dns-unreachable"),
         ({"record_type": "A"}, Refused, "endpoint-record-type"),
     ],
 )

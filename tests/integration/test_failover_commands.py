@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.agentkit import Agent
 from support.failoverkit import Watched, until
 from support.prepared import prepare
 from support.scene import call, told
@@ -152,6 +154,28 @@ def test_the_agent_switches_and_a_pause_holds_it_back(
     assert json.loads(shared.read_bytes())["paused"] is False
     stale = call(config, "failover", "show")
     assert "was last seen" in stale.out
+
+
+def test_the_agent_itself_does_it_and_a_command_finds_what_it_did(
+    own_set: ReplicaSet, tmp_path: Path
+) -> None:
+    make_electable(own_set)
+    prepared = prepare(tmp_path, own_set.uri, tmp_path / "state")
+    watched = Watched(
+        prepared, f"[profiles.test.endpoint]\ntype = 'file'\npath = '{tmp_path}/endpoint.json'\n"
+    )
+    agent = Agent(prepared)
+    agent.start()
+    try:
+        watched.wait_ledger(lambda r: len(r) == 1)
+        done = call(watched.config_file, "failover", "test", "--yes", "--json")
+        assert done.code == 0, done.err
+        assert done.json["by"] == "agent" and done.json["to"] == content(tmp_path).primary
+        assert content(tmp_path).fence > 0
+    finally:
+        assert agent.end(signal.SIGTERM) == 0
+    facts = watched.facts()
+    assert facts is not None and not facts.running
 
 
 def test_an_unhealthy_set_is_not_tested(watched: Watched, own_set: ReplicaSet) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import bson
 import pytest
 from bson.timestamp import Timestamp
+from kafka import KafkaConsumer
 from support.kafka import (
     BEFORE,
     END,
@@ -27,7 +28,7 @@ from support.kafka import (
     write,
 )
 
-from mongo_dr_console.config import KafkaConfig
+from mongo_dr_console.config import KafkaConfig, Profile
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.coverage import branch_name
 from mongo_dr_console.model.position import Position, Span
@@ -39,12 +40,14 @@ from mongo_dr_console.stream import kafka_topic
 from mongo_dr_console.stream.chain import Link
 from mongo_dr_console.stream.coverage import Gathered, stored
 from mongo_dr_console.stream.history import history_of
+from mongo_dr_console.stream.kafka_broker import Broker
 from mongo_dr_console.stream.kafka_keep import KafkaKeep
 from mongo_dr_console.stream.kafka_record import stamp_of
 from mongo_dr_console.stream.kafka_sink import KafkaSink
 from mongo_dr_console.stream.kafka_source import KafkaSource
 from mongo_dr_console.stream.keep import Keep
 from mongo_dr_console.stream.live import LiveOplog
+from mongo_dr_console.workers.broadcasts import broadcast_of
 
 OTHER = SOURCE.model_copy(update={"replica_set_id": "6a" * 12})
 
@@ -183,6 +186,38 @@ def windows_now(source: KafkaSource) -> list[Span]:
     except Failed as trouble:
         assert "its retention went over them" in str(trouble)
         return [Span(START, END)]
+
+
+class Leading:
+    """May write, until it may not."""
+
+    fence = 1
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def holds(self) -> bool:
+        return not self.ended
+
+
+def test_an_agent_that_leads_no_longer_neither_commits_nor_shuts_its_successor_out(kafka: Kafka) -> None:
+    config, raws, leading = kafka.config(), entries(30), Leading()
+    first = KafkaSink(config, SOURCE, leave=leading)
+    first.open()
+    first.begin(BEFORE)
+    first.append(b"".join(raws[:10]))
+    first.flush()
+    second = sink(config)
+    second.open()
+    second.begin(Link.of(raws[9]))
+    leading.ended = True
+    for late in (lambda: first.append(b"".join(raws[10:20])), first.open):
+        with pytest.raises(Refused) as caught:
+            late()
+        assert caught.value.code == "agent-superseded"
+    second.append(b"".join(raws[10:]))
+    second.close()
+    assert read(config) == raws
 
 
 def test_whoever_opens_last_is_the_only_one_who_writes(kafka: Kafka) -> None:
@@ -492,3 +527,28 @@ def _send(config: KafkaConfig, messages: list[tuple[bytes, list[tuple[str, bytes
         for value, headers in messages:
             producer.send(config.topic, value, key=b"k", headers=headers)
         producer.flush()
+
+
+# Broadcasts
+
+
+def test_a_message_is_broadcast_to_a_topic_that_is_there(kafka: Kafka) -> None:
+    config = kafka.config()
+    section = {"type": "kafka", "topic": config.topic, "bootstrap": list(config.bootstrap), "timeout": "20s"}
+    told = broadcast_of(Profile.model_validate({"uri": "mongodb://h/", "broadcast": section}))
+    assert told is not None
+    with pytest.raises(Failed) as caught:
+        told.send("{}")
+    assert caught.value.code == "broadcast-topic-missing"
+    with Broker(config) as broker:
+        kafka_topic.make_topic(broker)
+    told.send('{"a": 1}')
+    told.send('{"b": 2}')
+    consumer = KafkaConsumer(
+        config.topic,
+        bootstrap_servers=list(config.bootstrap),
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=20_000,
+    )
+    with closing(consumer):
+        assert [next(consumer).value for _ in range(2)] == [b'{"a": 1}', b'{"b": 2}']

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,9 +16,10 @@ from support import snapshots
 from support.minio import SHORT, STEADY, Minio
 
 from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
-from mongo_dr_console.stores import owner, s3, s3_examine, s3_upload
+from mongo_dr_console.stores import catalogue_index, owner, s3, s3_examine, s3_upload
 from mongo_dr_console.stores.begin import begin_snapshot
 from mongo_dr_console.stores.catalogue import list_snapshots
+from mongo_dr_console.stores.remembered import Remembered
 from mongo_dr_console.stores.s3 import WRITING, S3Store
 from mongo_dr_console.stores.s3_snapshot import remove_dead
 from mongo_dr_console.stores.s3_upload import PART_BYTES
@@ -223,3 +225,47 @@ def test_heads_are_what_a_list_says(minio: Minio, monkeypatch: pytest.MonkeyPatc
     found = store.heads([f"{name}/manifest.json" for name in wanted])
     assert found == tuple(o for o in store.objects() if o.path.endswith("manifest.json"))
     assert len(found) == 4
+
+
+def test_segments_are_listed_day_by_day_as_in_one_go(minio: Minio) -> None:
+    store = minio.store()
+    days = ("20260101", "20260102", "20260110")
+    paths = [
+        f"oplog/{name}/{day}/{n}" for name in ("rs0", "rs0-b", "a%2Fb") for day in days for n in range(3)
+    ]
+    for path in [*paths, "oplog/stray", "oplog/rs0/20260102-x", "oplog/rs0/20260102/deep/er", "oplogs/x"]:
+        store.write(path, [path.encode()])
+    store.write("oplog/rs0/20260101/.hidden", [b"x"])
+    for prefix in ("oplog/", "oplog/rs0/", "oplog/rs0/20260102/", "oplog/none/"):
+        wanted = [o for o in store.objects(prefix) if ".hidden" not in o.path]
+        assert list(store.list(prefix)) == wanted, prefix
+    assert len(list(store.list("oplog/"))) == len(paths) + 3
+
+
+def test_who_knows_nothing_reads_the_index_and_who_may_only_read_writes_none(
+    minio: Minio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalogue_index, "WORTH", 2)
+    store, read = minio.store(), list[str]()
+    names = [f"2026010{n}_000000" for n in range(1, 5)]
+    for name in names:
+        snapshots.write_snapshot(store, snapshots.rows(100), name)
+    minio.add_reader("index-reader")
+    reading = S3Store("s3", store.config.model_copy(update={"aws_profile": "index-reader"}), STEADY)
+    known = Remembered()
+    first = list_snapshots(reading, known)
+    assert [e.name for e in first] == names[::-1]
+    assert not catalogue_index.publish(reading, known), "it may not, and that is no trouble"
+    assert catalogue_index.publish(store, known)
+    plain = S3Store.read
+
+    def noted(self: S3Store, path: str, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+        read.append(path)
+        return plain(self, path, start, length)
+
+    monkeypatch.setattr(S3Store, "read", noted)
+    assert list_snapshots(reading, Remembered()) == first and read == [catalogue_index.PATH]
+    # What was written anew since counts as it is now.
+    store.discard(f"{names[1]}/manifest.json")
+    found = {e.name: e.problem for e in list_snapshots(reading, Remembered())}
+    assert found[names[1]] is not None and found[names[0]] is None

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,23 +23,19 @@ from pymongo.errors import PyMongoError
 from support import streamkit
 from support.agentkit import Agent, add_kafka, add_segments
 from support.brokerdisk import BrokerDisk, broker_on_a_disk
+from support.digests import Digest, differing, in_kafka, in_segments
 from support.jobs import backup_here
 from support.prepared import PreparedProfile
 from support.writers import Writers, fill
 
 from mongo_dr_console.agent.streaming import snapshot_ends
-from mongo_dr_console.config import KafkaConfig, load_config
-from mongo_dr_console.model import rawbson
-from mongo_dr_console.model.entryhead import head
-from mongo_dr_console.model.position import MAX_ORDINAL, Position
+from mongo_dr_console.config import load_config
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.mongo.launch import ReplicaSet
 from mongo_dr_console.mongo.oplog import raw_batches
 from mongo_dr_console.sandbox import shop, workload
 from mongo_dr_console.stream import sinks
-from mongo_dr_console.stream.kafka_source import KafkaSource
-from mongo_dr_console.stream.segment_archive import SegmentSource
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
@@ -49,7 +45,6 @@ SECONDS = float(os.environ.get("MDR_STREAM_SECONDS", "0"))
 """How long the workload goes on at least between two faults."""
 SEED = int(os.environ.get("MDR_STREAM_SEED", "0")) or random.randrange(10**6)
 KINDS = ("kill", "step-down", "freeze", "cut-off", "agent", "broker", "broker-disk")
-_END = Position(MAX_ORDINAL, MAX_ORDINAL)
 
 
 @pytest.fixture
@@ -68,50 +63,6 @@ def both_sinks(prepared: PreparedProfile, disk: BrokerDisk) -> PreparedProfile:
     add_kafka(prepared, disk.broker.bootstrap, "oplog")
     profile = load_config(prepared.config_file).profiles["test"]
     return PreparedProfile(prepared.name, profile, prepared.config_file, prepared.store)
-
-
-@dataclass
-class Digest:
-    """What tells entries and their order, in little memory."""
-
-    hashes: list[tuple[Position, str]] = field(default_factory=list)
-    terms: set[int] = field(default_factory=set)
-    size: int = 0
-    largest: int = 0
-
-    @classmethod
-    def of(cls, batches: Iterable[bytes], after: Position) -> Digest:
-        made = cls()
-        for batch in batches:
-            for raw in rawbson.split(batch):
-                found = head(raw)
-                if found.position > after:
-                    made.hashes.append((found.position, rawbson.entry_hash(raw)))
-                    made.terms.add(found.term)
-                    made.size += len(raw)
-                    made.largest = max(made.largest, len(raw))
-        return made
-
-
-def in_kafka(config: KafkaConfig, after: Position) -> Digest:
-    return Digest.of(KafkaSource(config).read(Position(0, 0), _END), after)
-
-
-def in_segments(folder: Path, after: Position) -> Digest:
-    archive, (run,) = streamkit.segment_runs(folder)
-    source = SegmentSource(archive, run)
-    (window,) = source.windows()
-    return Digest.of(source.read(window.start, window.end), after)
-
-
-def differing(found: Digest, wanted: Digest) -> list[str]:
-    """Told apart before they are compared: a difference of megabytes is no message."""
-    end = found.hashes[-1][0]
-    there = [pair for pair in wanted.hashes if pair[0] <= end]
-    pairs = zip(found.hashes, there, strict=False)
-    first = next((f"{a} instead of {b}" for a, b in pairs if a != b), "")
-    counts = "" if len(found.hashes) == len(there) else f"{len(found.hashes)} instead of {len(there)}"
-    return [text for text in (first, counts) if text]
 
 
 @pytest.mark.timeout(3600)

@@ -25,6 +25,7 @@ from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.plan import Intent, Plan
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.readings import Readings
+from mongo_dr_console.model.scheduleview import ScheduleDocument
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.ui.app import ConsoleApp, Options
 from mongo_dr_console.workers.access import ConsoleAccess
@@ -94,6 +95,16 @@ class FakeDesk(Desk):
         self.job_folder = JobFolder(Path("/nowhere/jobs/0badcafe"))
         """Of the job that is started next."""
         self.writes: int | None = 0
+        self.the_schedule = ScheduleDocument(
+            profile="test",
+            timezone="UTC",
+            window=None,
+            jitter_seconds=0,
+            leader=None,
+            leading=False,
+            agent_seen_at=None,
+            kinds=(),
+        )
         self.the_drills: tuple[list[DrillRecord], list[str]] = ([drill()], [])
         self.ledger: tuple[tuple[FailoverRecord, ...], tuple[str, ...]] = ((), ())
 
@@ -139,6 +150,10 @@ class FakeDesk(Desk):
         self._asked(what, *about)
         self.done.append((what, *about))
         return "local"
+
+    def schedule(self) -> ScheduleDocument:
+        self._asked("schedule")
+        return self.the_schedule
 
     def failovers(self) -> tuple[tuple[FailoverRecord, ...], tuple[str, ...]]:
         self._asked("failovers")

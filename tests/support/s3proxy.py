@@ -56,7 +56,14 @@ class Silence:
     """Nothing is answered until the proxy ends."""
 
 
-Fault = Answer | CutRequest | LoseAnswer | CutAnswer | Silence
+@dataclass(frozen=True)
+class Slow:
+    """The request goes on after so many seconds."""
+
+    seconds: float
+
+
+Fault = Answer | CutRequest | LoseAnswer | CutAnswer | Silence | Slow
 Rule = Callable[[Request], Fault | None]
 
 
@@ -126,6 +133,8 @@ def _handler(owner: Proxy) -> type[BaseHTTPRequestHandler]:
             if isinstance(fault, Answer):
                 self._say(fault)
                 return
+            if isinstance(fault, Slow):
+                owner.over.wait(fault.seconds)
             self._forward(body, fault)
 
         def _forward(self, body: bytes, fault: Fault | None) -> None:

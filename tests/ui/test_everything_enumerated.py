@@ -28,7 +28,7 @@ from mongo_dr_console.ui.app import COMMANDS, ConsoleApp
 from mongo_dr_console.ui.offers import offers
 from mongo_dr_console.ui.screens.alerts import AlertsScreen
 from mongo_dr_console.ui.screens.arm import Arm
-from mongo_dr_console.ui.screens.backup import BackupDialog, VerifyDialog
+from mongo_dr_console.ui.screens.backup import BackupDialog, CopyDialog, VerifyDialog
 from mongo_dr_console.ui.screens.choice import Choice
 from mongo_dr_console.ui.screens.dashboard import Dashboard
 from mongo_dr_console.ui.screens.drill_dialog import DrillDialog
@@ -39,6 +39,7 @@ from mongo_dr_console.ui.screens.help import Help
 from mongo_dr_console.ui.screens.job import JobScreen
 from mongo_dr_console.ui.screens.jobs import JobsScreen
 from mongo_dr_console.ui.screens.palette import Palette
+from mongo_dr_console.ui.screens.schedule import ScheduleScreen
 from mongo_dr_console.ui.screens.silence import SilenceDialog
 from mongo_dr_console.ui.screens.snapshot import SnapshotScreen
 from mongo_dr_console.ui.screens.typed import TypedConfirmation
@@ -58,6 +59,7 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "dashboard": (Dashboard, ()),
     "facts": (FactsScreen, ("v",)),
     "failover": (FailoverScreen, ("F",)),
+    "schedule": (ScheduleScreen, ("S",)),
     "help": (Help, ("?",)),
     "palette": (Palette, (":",)),
     "jobs": (JobsScreen, ("J",)),
@@ -73,12 +75,12 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "bases": (BasesScreen, ("R", "enter", "c")),
 }
 
-ONLY_ARMED = {BackupDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfirmation, Choice}
+ONLY_ARMED = {BackupDialog, CopyDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfirmation, Choice}
 """Dialogs that an unarmed console must not even open."""
 
 ACCESS: tuple[Access, ...] = ("watch", "restore")
 
-ASKED = ("start", "drills", "plan", "preflight", "contents", "targets", "write", "ledger")
+ASKED = ("start", "drills", "plan", "preflight", "contents", "targets", "write", "ledger", "schedule")
 """Groups of workers that end by themselves."""
 
 
@@ -223,8 +225,10 @@ async def test_every_key(name: str, access: Access, started: list[Any]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("access", ACCESS)
-@pytest.mark.parametrize("name", ["dashboard", "job that is done", "snapshot", "wizard 2", "wizard 6"])
+@pytest.mark.parametrize(
+    ("name", "access"),
+    [("dashboard", "watch"), ("job that is done", "watch"), ("snapshot", "watch"), ("wizard 6", "restore")],
+)
 async def test_every_entry_of_the_palette(name: str, access: Access, started: list[Any]) -> None:
     """Each is run as it is; on the dashboard each is typed by its name as well."""
     kind, way = SCREENS[name]

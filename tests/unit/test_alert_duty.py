@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.listeners import http_listener
-from support.readingkit import LIMITS, NOW, member, reading, readings, set_status
+from support.readingkit import HERE, LIMITS, NOW, member, reading, readings, set_status
 
 from mongo_dr_console.agent.alerting import AlertDuty
 from mongo_dr_console.agent.duty import Post, Term
@@ -21,13 +21,22 @@ from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Failed, Refused, Unreachable, WrongUse
 from mongo_dr_console.model.verdict import verdict
-from mongo_dr_console.stores.agents_store import agents_store
+from mongo_dr_console.stores.agents_store import Shared, agents_store, deployment_folder
 from mongo_dr_console.stores.alert_orders import AlertPlace
-from mongo_dr_console.workers import alertmemory
+from mongo_dr_console.workers import agentplace, alertmemory
+from mongo_dr_console.workers.agentplace import identity_file, own_place
 from mongo_dr_console.workers.alerting import acknowledge, known_alerts, silence, unsilence
-from mongo_dr_console.workers.alertstate import facts_file, read_facts
+from mongo_dr_console.workers.alertstate import facts_file, read_facts, rules_of
 from mongo_dr_console.workers.notify import ways_of
 from mongo_dr_console.workers.recordings import last_of, read_recording, recordings_folder
+
+FOLDER = deployment_folder(HERE)
+
+
+@pytest.fixture(autouse=True)
+def silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deployment does not answer: it is known from before."""
+    monkeypatch.setattr(agentplace, "_asked", lambda _: None)
 
 
 class Phone:
@@ -65,7 +74,7 @@ class Scene:
         alerts = {"repeat": "10m", "kinds": others, **profile.pop("alerts", {})}
         facts: dict[str, Any] = {
             "alerts": alerts,
-            "uri": "mongodb://h/?replicaSet=rs0",
+            "uri": "mongodb://h/",
             "access": "operate",
             "state_dir": str(tmp_path / "state"),
             "stores": {"local": {"type": "local", "path": str(tmp_path / "store")}},
@@ -75,13 +84,18 @@ class Scene:
         self.phone = Phone()
         self.told: list[str] = []
         self.config = tmp_path / "config.toml"
+        file = identity_file("test", self.profile)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(HERE.model_dump_json())
         self.duty = self.agent()
 
-    def agent(self, fence: int = 1, profile: Profile | None = None) -> AlertDuty:
-        post = Post(
-            "test", profile or self.profile, self.config, AgentConfig(), Term(fence), self.told.append
-        )
-        return AlertDuty(post, ways=[self.phone], sources={}, clock=lambda: self.now)
+    def agent(self, fence: int = 1) -> AlertDuty:
+        return AlertDuty(self.post(Term(fence)), ways=[self.phone], sources={}, clock=lambda: self.now)
+
+    def post(self, term: Term) -> Post:
+        store = agents_store(self.profile)
+        shared = own_place("test", self.profile) if store is None else Shared(store, FOLDER)
+        return Post("test", self.profile, self.config, AgentConfig(), term, self.told.append, shared)
 
     def see(self, lag: float, seconds: float = 5, *, sent: int = 0, duty: AlertDuty | None = None) -> None:
         """Steps of five seconds; waits for what is sent in them."""
@@ -98,7 +112,7 @@ class Scene:
     def shared(self) -> AlertPlace:
         store = agents_store(self.profile)
         assert store is not None
-        return AlertPlace(store, "rs0")
+        return AlertPlace(store, FOLDER)
 
 
 def lagging(seconds: float, now: datetime) -> Readings:
@@ -141,7 +155,7 @@ def test_the_next_leader_tells_nobody_twice_and_tells_the_end(scene: Scene) -> N
 def test_without_the_memory_it_would_be_told_twice(scene: Scene) -> None:
     scene.see(70, 60, sent=1)
     facts_file("test", scene.profile).unlink()
-    (scene.shared.store.root / "agent/rs0/alerts.json").unlink()  # type: ignore[attr-defined]
+    (scene.shared.store.root / f"{FOLDER}alerts.json").unlink()  # type: ignore[attr-defined]
     scene.see(70, 60, sent=1, duty=scene.agent(fence=2))
     assert scene.phone.events == ["start", "start"]
 
@@ -229,6 +243,35 @@ def test_a_store_that_is_gone_holds_nothing_back(scene: Scene, tmp_path: Path) -
     assert scene.phone.events == ["start", "end"] and scene.duty.facts.store_trouble is None
 
 
+def test_a_silence_stands_while_the_store_that_has_it_is_gone(scene: Scene, tmp_path: Path) -> None:
+    scene.see(70, 60, sent=1)
+    assert silence("test", scene.profile, "all", timedelta(days=9999))[1] == "local"
+    scene.see(70, 5)
+    (tmp_path / "store").rename(tmp_path / "gone")
+    scene.see(0, 120)
+    assert scene.phone.events == ["start"] and len(scene.duty.facts.state.silences) == 1
+
+
+def test_what_the_leader_before_wrote_is_never_written_over_unread(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.see(70, 60, sent=1)
+    facts_file("test", scene.profile).unlink()
+    read = AlertPlace.read_facts
+
+    def unreadable(_: AlertPlace) -> Any:
+        raise Unreachable("store-missing", "Not now.")
+
+    monkeypatch.setattr(AlertPlace, "read_facts", unreadable)
+    second = scene.agent(fence=2)
+    scene.see(70, 20, duty=second)
+    monkeypatch.setattr(AlertPlace, "read_facts", read)
+    shared = scene.shared.read_facts()
+    assert shared is not None and shared.fence == 1
+    scene.see(70, 60, duty=second)
+    assert scene.phone.events == ["start"]
+
+
 def test_a_store_that_hangs_holds_nothing_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     scene.see(0, 5)
     let_go = threading.Event()
@@ -270,8 +313,7 @@ def test_a_profile_without_stores_remembers_on_this_host(tmp_path: Path) -> None
 def test_it_is_seen_that_nobody_watches_and_that_nothing_is_sent(scene: Scene) -> None:
     scene.phone.dead = True
     scene.see(70, 60, sent=1)
-    known = known_alerts("test", scene.profile)
-    facts = known.facts
+    facts = known_alerts("test", scene.profile)
     assert facts is not None
 
     def codes(now: datetime) -> set[str]:
@@ -289,6 +331,23 @@ def test_it_is_seen_that_nobody_watches_and_that_nothing_is_sent(scene: Scene) -
     assert alerts_document("test", None, scene.now).agent is None
 
 
+def test_the_profile_says_when_messages_are_sent(tmp_path: Path) -> None:
+    kinds = {
+        "failover": {"end_after": "5s"},
+        "rto": {"on": False},
+        "rpo": {"start_after": "9s", "repeat": "0s"},
+    }
+    rules = rules_of(
+        Scene(tmp_path, alerts={"kinds": kinds, "start_after": "40s", "clear_at": "80%"}).profile
+    )
+    seconds = {
+        kind: (rules.of(kind).start_after.total_seconds(), rules.of(kind).end_after.total_seconds())
+        for kind in (Kind.CANARY, Kind.FAILOVER, Kind.RPO)
+    }
+    assert seconds == {Kind.CANARY: (40, 60), Kind.FAILOVER: (0, 5), Kind.RPO: (9, 60)}
+    assert not rules.of(Kind.RTO).on and rules.of(Kind.RPO).repeat == timedelta(0) and rules.clear_at == 0.8
+
+
 def test_it_runs_as_a_duty_and_ends_in_order(tmp_path: Path) -> None:
     """In its own thread, with a source of its own and a real listener."""
     with http_listener() as (web, posted):
@@ -296,9 +355,8 @@ def test_it_runs_as_a_duty_and_ends_in_order(tmp_path: Path) -> None:
         urls.write_text(f"json://{web}/\n")
         alerts = {"urls_file": str(urls), "start_after": "0s", "end_after": "0s"}
         scene = Scene(tmp_path, alerts=alerts)
-        post = Post("test", scene.profile, scene.config, AgentConfig(), Term(), scene.told.append)
         source = _Set()
-        duty = AlertDuty(post, sources={"set": source}, every=0.05)
+        duty = AlertDuty(scene.post(Term()), sources={"set": source}, every=0.05)
         assert [way.name for way in ways_of(scene.profile, None)] == ["json-1"]
         duty.start()
         (start,) = [d for d in posted.wait_for(1) if "oplog-lag" in d["title"]]

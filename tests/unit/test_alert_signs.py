@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from support.failoverstates import failing, monitor, run, stuck
 from support.readingkit import (
     DOWN,
     LIMITS,
@@ -54,6 +55,7 @@ def aged(value: Readings, now: datetime) -> Readings:
         stores={name: fresh(one) for name, one in value.stores.items()},
         coverage=fresh(value.coverage),
         jobs=fresh(value.jobs),
+        failover=fresh(value.failover),
         stream=stream,
     )
 
@@ -179,6 +181,13 @@ CASES: dict[Kind, Case] = {
         None,
         readings(set=reading("set", set_status(), error=DOWN)),
     ),
+    Kind.FAILOVER: Case(
+        readings(failover=reading("failover", monitor(run=run(2, 5, state="running")))),
+        Level.WARNING,
+        readings(failover=reading("failover", monitor(last=run()))),
+        None,
+        readings(failover=reading("failover", failing(stuck()))),
+    ),
     Kind.MEMBER_DOWN: Case(dead(3), Level.WARNING, FINE, None, dead(2)),
     Kind.MARGIN: Case(margin(7000), Level.WARNING, margin(20_000), margin(7500), margin(60)),
     Kind.OPLOG_WINDOW: Case(took(60_000), Level.WARNING, took(100), took(49_000), took(150_000)),
@@ -296,6 +305,7 @@ def silent(value: Readings) -> Readings:
         stores={name: mute(one) for name, one in value.stores.items()},
         coverage=mute(value.coverage),
         jobs=mute(value.jobs),
+        failover=mute(value.failover),
         stream=mute(value.stream),
     )
 
@@ -349,6 +359,16 @@ def test_a_newer_job_that_fails_too_is_news_and_a_running_one_is_not() -> None:
     assert [e for e, _ in clock.events] == ["start"]
     clock.run(readings(jobs=reading("jobs", (job("failed"), job("failed", "aaaa0002", 50)))), 120)
     assert [e for e, _ in clock.events] == ["start", "start", "end"]
+
+
+def test_two_snapshots_of_one_position_are_compared_by_their_order() -> None:
+    """Of a deployment at rest: the third is as large as the second, whatever the first was."""
+    seen = readings(
+        snapshot(90, stored_bytes=9000),
+        snapshot(30, name="20261122_020000", stored_bytes=1000),
+        snapshot(30, name="20261122_020001", stored_bytes=1000),
+    )
+    assert look_at(seen, LIMITS, NOW)[Kind.BACKUP_SIZE].signs[""].level is Level.FINE
 
 
 def test_a_snapshot_behind_a_gap_ends_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,7 @@ def test_a_primary_that_is_overtaken_after_its_proof_is_not_led_to() -> None:
     assert world.endpoint is not None
     assert [c.leader for c in world.endpoint.written] == [C] and world.proved == [B, C]
     assert record.state == "done"
+    assert not [r for r in world.saved if r.to == "b:1" and r.step("verify").state == "done"]
 
 
 def test_a_primary_that_comes_back_in_its_term_is_left_alone() -> None:
@@ -269,19 +271,54 @@ def test_an_endpoint_that_is_from_a_higher_term_stays() -> None:
 
 
 def test_one_that_leads_no_more_does_nothing_outside() -> None:
-    for moment in range(12):
+    whole = World()
+    whole.run()
+    for moment in range(len(whole.saved) - 1):
         world = World()
+        done: list[tuple[int, int]] = []
 
-        def end(count: int, moment: int = moment, world: World = world) -> None:
-            world.term_ended = world.term_ended or count >= moment
+        def acts(world: World = world) -> tuple[int, int]:
+            assert world.endpoint is not None
+            return len(world.endpoint.written), len(world.sent)
+
+        def end(count: int, moment: int = moment, world: World = world, done: Any = done) -> None:
+            if count == moment:
+                world.term_ended = True
+                done.append(acts(world))
 
         world.on_save = end
-        with pytest.raises(Ended):
+        with suppress(Ended):
             world.run()
-        done = {s.step for s in world.saved[-1].steps if s.state == "done"}
-        assert world.endpoint is not None
-        assert bool(world.endpoint.written) <= (moment > 4), moment
-        assert bool(world.sent) <= ("endpoint" in done), moment
+        assert [acts()] == done, moment
+
+
+def test_a_term_that_ends_while_the_endpoint_is_read_writes_nothing() -> None:
+    world = World()
+    assert world.endpoint is not None
+
+    class Slow(Kept):
+        def read(self) -> EndpointContent | None:
+            world.term_ended = True
+            return None
+
+    slow = Slow()
+    with pytest.raises(Ended):
+        world.run(endpoint=slow)
+    assert slow.written == []
+
+
+def test_a_primary_that_is_overtaken_right_before_the_endpoint_is_not_led_to() -> None:
+    world = World()
+
+    def overtake(_: int) -> None:
+        if world.saved and world.saved[-1].step("endpoint").state == "running":
+            world.leader = C
+
+    world.on_save = overtake
+    record = world.run()
+    assert world.endpoint is not None
+    assert [c.leader for c in world.endpoint.written] == [C] and record.to == "c:1"
+    assert world.proved == [B, C]
 
 
 def test_a_pause_holds_the_endpoint_and_a_resume_lets_it_go() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from test_segments import HERE, history, put, sink_in
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.segment import SegmentName
 from mongo_dr_console.model.trouble import Failed, WrongUse
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stream.coverage import Gathered, stored
@@ -65,6 +67,30 @@ def test_one_goes_on_where_the_other_lacks_something(tmp_path: Path) -> None:
     with pytest.raises(Failed) as caught:
         read(whole(near, far), 3, 239)
     assert caught.value.code == "gap"
+
+
+@pytest.mark.parametrize("late", ["shorter", "longer"])
+def test_what_an_agent_wrote_that_led_no_longer_is_read_once(tmp_path: Path, late: str) -> None:
+    """Its last segment came late, into the store where its successor had gone on already."""
+    root = tmp_path / "both"
+    first = sink_in(root, max_bytes=10**6)
+    put(first, ENTRIES[:40])
+    first.flush()
+    second = sink_in(root, max_bytes=10**6)
+    assert second.open() == link(39)
+    second.begin(link(39))
+    first.append(b"".join(ENTRIES[40:90]))
+    second.append(b"".join(ENTRIES[40 : 60 if late == "longer" else 120]))
+    second.flush()
+    first.close()
+    second.append(b"".join(ENTRIES[60 if late == "longer" else 120 :]))
+    second.close()
+    found = whole(root)
+    names = [SegmentName.parse(p.relative_to(root).as_posix()) for p in root.rglob("*.zst")]
+    spans = sorted((name.start, name.end) for name in names if name is not None)
+    assert any(a[1] > b[0] for a, b in itertools.pairwise(spans))
+    assert read(found, 3, 239) == ENTRIES[4:]
+    assert [b"".join(found.read(w.start, w.end)) for w in found.windows()] == [b"".join(ENTRIES[1:])]
 
 
 @pytest.mark.parametrize("seed", range(12))

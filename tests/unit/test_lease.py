@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,12 +12,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from mongo_dr_console.model.lease import LEASE_SECONDS, RENEW_SECONDS, TERM_SECONDS, LeaseDocument
+from mongo_dr_console.model.lease import LEASE_SECONDS, RENEW_SECONDS, TERM_SECONDS, LeaseDocument, Patience
 from mongo_dr_console.stores import owner
 from mongo_dr_console.stores.lease import Grip, Lease
 from mongo_dr_console.stores.local import LocalStore
 
-FOLDER = "agent/rs0-65a1/"
+FOLDER = "agent/rs0/65a1/"
 
 
 @dataclass
@@ -127,6 +128,29 @@ def test_a_process_of_this_host_that_is_gone_is_not_waited_for(
     assert grip(lease(tmp_path, clock, "b").take()).fence == 2
 
 
+def test_of_two_that_take_it_at_once_one_does(tmp_path: Path) -> None:
+    clock = Clock()
+    other: list[object] = []
+
+    class Racing(LocalStore):
+        """The other one writes between this one's look and its write."""
+
+        def write_if_absent(self, path: str, chunks: Iterable[bytes]) -> bool:
+            other.append(lease(tmp_path, clock, "b").take())
+            return super().write_if_absent(path, chunks)
+
+    mine = Lease(Racing("local", tmp_path), FOLDER, "a", clock).take()
+    assert isinstance(mine, LeaseDocument) and mine.profile == "b"
+    assert grip(other[0]).fence == 1
+
+
+def test_whoever_sees_a_higher_number_leads_no_longer(tmp_path: Path) -> None:
+    clock = Clock()
+    first = grip(lease(tmp_path, clock).take())
+    first.lease.store.write(f"{FOLDER}lease/0000000002.json", [b"{}"])
+    assert not first.renew()
+
+
 @dataclass
 class Agent:
     """One agent as the real one does it: looks, leads, renews; it may be paused or killed anywhere."""
@@ -171,7 +195,7 @@ FAULTS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, phases=[Phase.generate])
+@settings(max_examples=30, deadline=None, phases=[Phase.generate])
 @given(
     speeds=st.tuples(*[st.floats(0.9, 1.1)] * 3),
     starts=st.tuples(*[st.floats(0, 1e6)] * 3),
@@ -209,3 +233,12 @@ def test_no_two_lead_at_a_time_and_somebody_does_soon_again(
             silent_since = now
         assert now - silent_since <= (LEASE_SECONDS + 2) / 0.9
     assert led == sorted(led)
+
+
+def test_a_look_takes_time_and_a_renewal_may_fall_into_it() -> None:
+    patience = Patience(10)
+    assert not patience.is_over("a", began=0, ended=3)
+    # Renewed at 2.9, it was over at 12.9 at the earliest.
+    assert not patience.is_over("a", began=12.5, ended=13.5)
+    assert patience.is_over("a", began=13, ended=13.1)
+    assert not patience.is_over("b", began=14, ended=14.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse
+from support.failoverstates import failing, stuck
 from support.readingkit import (
     DOWN,
     LIMITS,
@@ -28,6 +30,7 @@ from support.readingkit import (
     store,
 )
 
+from mongo_dr_console.agent import metrics
 from mongo_dr_console.agent.metrics import MetricsDuty
 from mongo_dr_console.model.alert import Alert, AlertState, Kind, Silence
 from mongo_dr_console.model.alertfacts import AlertFacts, WayFacts
@@ -58,6 +61,7 @@ FULL = readings(
     oplog=reading("oplog", oplog(members=(MemberLag("a:1", 0.0, 99.0),))),
     stream=reading("stream", STREAM),
     kafka=reading("kafka", TOPIC),
+    failover=reading("failover", failing(stuck())),
     jobs=reading("jobs", (JobFacts("aaaa0001", "backup", "failed", started_at=NOW),)),
 )
 FACTS = AlertFacts(
@@ -159,6 +163,7 @@ def test_values_are_those_of_the_readings(page: Page) -> None:
     assert found["mdr_alerts", (("kind", "oplog-lag"), ("level", "critical"), profile)] == 1
     assert found["mdr_alert_way_up", (profile, ("way", "json-1"))] == 0
     assert found["mdr_alert_messages_failed_total", (profile, ("way", "json-1"))] == 2
+    assert found["mdr_failover_needs_hand", (profile,)] == found["mdr_failover_running", (profile,)] == 1
     assert found["mdr_jobs", (("kind", "backup"), profile, ("state", "failed"))] == 1
 
 
@@ -167,7 +172,7 @@ def test_what_is_not_known_has_no_value(page: Page) -> None:
     assert {name for name, _ in values(page.text())} == {"mdr_rpo_target_seconds", "mdr_rto_target_seconds"}
     down = replace(
         FULL,
-        set=reading("set", None, error=DOWN),
+        set=reading("set", set_status(), error=DOWN),
         stores={"store:a": reading("store:a", store(), error=DOWN)},
     )
     page.now["test"] = (down, FACTS)
@@ -188,12 +193,21 @@ def test_several_profiles_share_an_address_and_the_last_one_lets_it_go(page: Pag
     assert {dict(labels)["profile"] for _, labels in values(page.text())} == {"test"}
 
 
-def test_an_address_that_is_taken_is_told_and_stops_nothing(page: Page) -> None:
-    taken = page.duty("test", f"127.0.0.1:{page.duties[0].port}")
-    taken.start()
-    assert taken.port == 0 and "cannot be served" in page.told[0]
-    taken.stop()
-    assert values(page.text())
+def test_an_address_that_is_taken_is_told_and_had_once_it_is_free(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "_RETRY_SECONDS", 0.02)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        waits = page.duty("test", f"127.0.0.1:{port}")
+        waits.start()
+        assert waits.port == 0 and "cannot be served" in page.told[0]
+    waits._retrying.join(30)
+    assert waits.port == port and page.told[-1] == f"metrics: served on 127.0.0.1:{port}"
+    waits.stop()
+    assert waits.join(30) and values(page.text())
 
 
 def test_every_metric_of_every_rule_is_there() -> None:

@@ -18,6 +18,7 @@ from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.trouble import Failed, WrongUse
 from mongo_dr_console.workers.alerting import try_ways
+from mongo_dr_console.workers.examine_alerts import examine_alerts
 from mongo_dr_console.workers.notify import BoundedWay, Way, ways_of
 
 SECRET = "t0ken-s3cret"
@@ -75,7 +76,8 @@ def test_a_service_that_refuses_is_told_without_a_secret(
             way.send(MESSAGE, 20)
     assert refused.value.code == "alert-not-sent" and "json-1" in refused.value.message
     said = capfd.readouterr()
-    assert SECRET not in f"{refused.value}{said.out}{said.err}{caplog.text}" and web not in str(refused.value)
+    assert SECRET not in str(refused.value) and web not in str(refused.value)
+    assert f"{said.out}{said.err}{caplog.text}" == "", "nor does Apprise say anything of its own"
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,18 @@ def test_a_wrong_line_is_named_and_never_shown(tmp_path: Path, line: str, says: 
         ways(profile(tmp_path, f"\njson://h/\n{line}\n"))
     assert wrong.value.code == "alert-url-wrong" and "line 3: " in wrong.value.message
     assert says in wrong.value.message and SECRET not in str(wrong.value)
+
+
+def test_doctor_finds_what_is_wrong_before_an_agent_does(tmp_path: Path) -> None:
+    good = profile(tmp_path, "json://h/\n", command=["page"])
+    Path(tmp_path / "urls").chmod(0o600)
+    mode, fine = examine_alerts(good)
+    assert mode.level is fine.level is Level.FINE and "command, json-1" in fine.text
+    Path(tmp_path / "urls").chmod(0o644)
+    assert next(iter(examine_alerts(good))).level is Level.WARNING
+    *_, wrong = examine_alerts(profile(tmp_path, f"nosuch://{SECRET}\n"))
+    assert (wrong.level, wrong.code) == (Level.CRITICAL, "alert-url-wrong") and SECRET not in wrong.text
+    assert list(examine_alerts(profile(tmp_path))) == []
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.segment import SegmentName, runs
-from mongo_dr_console.model.trouble import Failed
+from mongo_dr_console.model.trouble import Failed, Refused
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stream.segment_archive import SegmentArchive, SegmentSource, lines
 from mongo_dr_console.stream.segment_sink import SegmentSink
@@ -263,3 +263,36 @@ def test_a_fork_makes_runs_that_part_at_it(tmp_path: Path) -> None:
     assert {Link.of(entries[59]), Link.of(new[-1])} <= ends
     assert {s.header.tail for r in rows for s in r.segments} == {None, Link.of(entries[59])}
     assert sink_in(tmp_path).open() == Link.of(new[-1])
+
+
+class Leading:
+    """May write, until it may not."""
+
+    fence = 7
+
+    def __init__(self) -> None:
+        self.ended = False
+
+    def holds(self) -> bool:
+        return not self.ended
+
+
+def test_who_leads_no_longer_writes_nothing_more_and_every_segment_says_who_wrote_it(tmp_path: Path) -> None:
+    leading, entries = Leading(), history(20, terms=1)
+    store = LocalStore("local", tmp_path)
+
+    def made() -> SegmentSink:
+        return SegmentSink(store, HERE, seconds=30, max_bytes=10**6, clock=Clock(), leave=leading)
+
+    sink = made()
+    put(sink, entries[:10])
+    sink.flush()
+    sink.append(b"".join(entries[10:]))
+    leading.ended = True
+    for write in (sink.flush, made().open):
+        with pytest.raises(Refused) as caught:
+            write()
+        assert caught.value.code == "agent-superseded"
+    found = SegmentArchive(store).read().segments
+    assert {s.header.fence for s in found} == {7}
+    assert max(s.header.last.position for s in found) == Link.of(entries[9]).position

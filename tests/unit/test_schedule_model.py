@@ -93,6 +93,12 @@ def test_jitter_is_the_same_for_the_same_run_and_within_its_bound() -> None:
     assert decide(entry, entry.begins(due), before) == Start(due)
 
 
+def test_jitter_reaches_its_bound_and_not_beyond() -> None:
+    entry = Entry("prod", "backup", "0 * * * *", jitter=timedelta(seconds=2))
+    dues = [at("2026-11-30 00:00") + timedelta(hours=n) for n in range(60)]
+    assert {(entry.begins(due) - due).total_seconds() for due in dues} == {0, 1, 2}
+
+
 def test_a_closed_window_holds_a_run_until_it_opens() -> None:
     entry = Entry("prod", "backup", "0 2 * * *", "Europe/Berlin", window=Window.parse("03:00-05:00"))
     last = at("2026-11-29 01:00")
@@ -138,14 +144,14 @@ class World:
     dies: bool = False
 
     def runs(self) -> Runs:
-        return Runs(LocalStore("local", self.root), "agent/rs0-1/")
+        return Runs(LocalStore("local", self.root), "agent/rs0/1/")
 
     def lead(self) -> None:
         self.fence += 1
         profile = Profile.model_validate(
             {"uri": "mongodb://h", "access": "restore", "stores": {"l": {"type": "local", "path": "/x"}}}
         )
-        shared = Shared(LocalStore("local", self.root), "agent/rs0-1/")
+        shared = Shared(LocalStore("local", self.root), "agent/rs0/1/")
         post = Post("prod", profile, Path("/x"), AgentConfig(), Term(self.fence), lambda text: None, shared)
         entry = Entry("prod", self.kind, "*/10 * * * *")
         self.leader = OneKind(
@@ -256,6 +262,37 @@ def test_a_run_of_which_nothing_is_heard_is_lost(world: World) -> None:
     assert world.runs().of_kind("prune")[0].state == "lost"
 
 
+def test_a_job_that_begins_while_it_is_given_up_goes_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.now = at("2026-11-30 00:10")
+    world.look()
+    path = world.pending.pop()
+    begin = Runs.begin
+
+    def late(runs: Runs, at: str, document: Began) -> Began:
+        begin(world.runs(), path, Began(job="0badcafe", host="h", at=world.now))
+        return begin(runs, at, document)
+
+    world.lead()
+    with monkeypatch.context() as patched:
+        patched.setattr(Runs, "begin", late)
+        world.look()
+    (run,) = world.runs().of_kind("prune", 5)
+    assert (run.state, run.began and run.began.job) == ("running", "0badcafe")
+
+
+def test_what_two_decide_who_both_think_that_they_lead_is_started_once(world: World) -> None:
+    first = world.leader
+    world.lead()
+    world.look()
+    world.now = at("2026-11-30 00:10")
+    assert first is not None
+    first.look()
+    world.look()
+    assert len(world.started) == 1
+
+
 def test_what_is_held_is_written_down_for_others_to_see(world: World) -> None:
     world.now, world.against = at("2026-11-30 00:10"), "the deployment has no primary"
     world.look()
@@ -266,7 +303,7 @@ def test_what_is_held_is_written_down_for_others_to_see(world: World) -> None:
     assert len(world.started) == 1
 
 
-@settings(max_examples=8, deadline=None, phases=[Phase.generate])
+@settings(max_examples=25, deadline=None, phases=[Phase.generate])
 @given(seed=st.integers(0, 2**32))
 def test_whoever_dies_when_no_run_is_done_twice_and_no_more_than_one_is_lost(
     tmp_path_factory: pytest.TempPathFactory, seed: int

@@ -1,0 +1,98 @@
+"""What the agent runs by itself: when, what became of it, and why something waits."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+
+from mongo_dr_console.model.scheduleview import ScheduleDocument
+from mongo_dr_console.ui.background import Problem, in_thread
+from mongo_dr_console.ui.jobpages import rule
+from mongo_dr_console.ui.lines import Line, line, wrapped
+from mongo_dr_console.ui.schedulepage import schedule_page
+from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.view import View
+from mongo_dr_console.ui.widgets.lines_view import LinesView
+from mongo_dr_console.ui.widgets.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from mongo_dr_console.ui.app import ConsoleApp
+
+_AGAIN_SECONDS = 5.0
+
+
+class ScheduleScreen(Screen[None]):
+    """Read from the agents' store, so that it is there also while no agent runs."""
+
+    AUTO_FOCUS = "#body"
+    DEFAULT_CSS = """
+    ScheduleScreen #body {
+        height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "back", "back", id="schedule.back"),
+        Binding("j", "scroll(1)", "scroll down", show=False, id="schedule.down"),
+        Binding("k", "scroll(-1)", "scroll up", show=False, id="schedule.up"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: ScheduleDocument | Problem | None = None
+        self._asked = float("-inf")
+
+    @property
+    def console(self) -> ConsoleApp:
+        return cast("ConsoleApp", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield StatusLine(id="status")
+        with VerticalScroll(id="body"):
+            yield LinesView(id="text")
+        yield OwnKeys()
+
+    def on_mount(self) -> None:
+        self.show(self.console.view)
+
+    def on_resize(self) -> None:
+        self.show(self.console.view)
+
+    def show(self, view: View) -> None:
+        self.query_one(StatusLine).show(view)
+        # A recording has no store behind it.
+        if self._asked + _AGAIN_SECONDS <= monotonic() and not view.recorded:
+            self._asked = monotonic()
+            self.run_worker(self._ask(), exit_on_error=False, exclusive=True, group="schedule")
+        width = self.query_one("#text", LinesView).size.width
+        if width:
+            self.query_one("#text", LinesView).set_lines(self._lines(view, max(30, width)))
+        self.query_one(OwnKeys).refresh_keys()
+
+    async def _ask(self) -> None:
+        self._found = await in_thread(self.console.desk.schedule)
+        if self.is_attached:
+            self.show(self.console.view)
+
+    def _lines(self, view: View, width: int) -> list[Line]:
+        if isinstance(self._found, ScheduleDocument):
+            return schedule_page(self._found, view.now, width)
+        head = rule("Schedule", width)
+        if isinstance(self._found, Problem):
+            rows = wrapped(f"? {self._found.message}", width, "unknown", "  ")
+            return [head, *rows, *(wrapped(self._found.hint, width) if self._found.hint else [])]
+        text = "A recording has no schedule." if view.recorded else "it is being read …"
+        return [head, line((text, "dim"))]
+
+    def action_back(self) -> None:
+        """Back to where it was opened from."""
+        if self.app.screen is self:
+            self.app.pop_screen()
+
+    def action_scroll(self, by: int) -> None:
+        """Moves the text by a line."""
+        self.query_one("#body").scroll_relative(y=by, animate=False)
