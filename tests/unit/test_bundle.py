@@ -142,7 +142,7 @@ def test_no_secret_is_in_it_and_with_everything_down_the_rest_is(profile: Profil
     assert all(len(files[f["name"]]) == f["bytes"] for f in manifest["files"])
     missing = " ".join(f"{m['what']}: {m['why']}" for m in manifest["missing"])
     assert "holds: Store gone" in missing and "schedule" in missing
-    assert "What the agent wrote about alerts cannot be understood" in missing
+    assert "alerts, as mdr alerts list --json: Store gone" in missing
     assert manifest["versions"]["mdr"] and manifest["since"].endswith("Z")
     assert len(document.missing) == len(manifest["missing"])
     assert any("Missing: holds: Store gone" in line for line in bundle_lines(document))
