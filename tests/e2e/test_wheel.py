@@ -1,0 +1,57 @@
+"""The wheel alone, in an empty environment away from the checkout: commands, themes, completion, console."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from support.terminal import Terminal
+
+ROOT = Path(__file__).parents[2]
+RECORDING = ROOT / "tests" / "data" / "recording" / "run.jsonl"
+
+
+def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
+    kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def mdr(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = ("pip", "--quiet", "--disable-pip-version-check")
+    run([sys.executable, "-m", *pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT], folder)
+    (wheel,) = folder.glob("*.whl")
+    run([sys.executable, "-m", "venv", folder / "venv"], folder)
+    python = folder / "venv" / "bin" / "python"
+    run([python, "-m", *pip, "install", "-c", ROOT / "constraints.txt", wheel], folder)
+    return folder / "venv" / "bin" / "mdr"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_it_stands_alone(mdr: Path, tmp_path: Path) -> None:
+    assert "0.1.0" in run([mdr, "--version"], tmp_path)
+    asked = {"_MDR_COMPLETE": "complete_bash", "COMP_WORDS": "mdr snap", "COMP_CWORD": "1"}
+    assert run([mdr], tmp_path, **asked).split() == ["snapshots"]
+    env = {**os.environ, "MDR_STATE_DIR": str(tmp_path), "MDR_CONFIG": str(tmp_path / "config.toml")}
+    command = [str(mdr), "console", "--theme", "high-contrast", "--replay", str(RECORDING)]
+    with Terminal(command, env=env) as terminal:
+        terminal.wait_for("RECORDING")
+        assert "left out" not in terminal.text, "the theme is not there"
+        terminal.write("?")
+        terminal.wait_for("This screen")
