@@ -28,6 +28,7 @@ from mongo_dr_console.ui.lines import Line
 from mongo_dr_console.ui.panelbodies import body, lag_level
 from mongo_dr_console.ui.panels import NAMES
 from mongo_dr_console.ui.tabline import lower_hint, tab_line
+from mongo_dr_console.ui.tapeline import tape_rows
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.footer import Footer
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -159,6 +160,7 @@ class Dashboard(Screen[None]):
             banner(view, width, stores=stores, host=self._host, local=local_offset()),
             numbers(view, width),
             *verdict_rows(view, width, answer=answer_of(self.console, first) if first else None),
+            *tape_rows(view, width),
         ]
 
     def _tabs(self, view: View) -> Line:
