@@ -21,6 +21,9 @@ SELECT := $(if $(CI),,-m "not slow")
 # What is counted costs a fifth of the time, and CI has 25 minutes for all of it.
 COVER := $(if $(CI),,--cov --cov-report=term)
 
+# Hundreds of processes are started: none should compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check bench bench-memory bench-console clean
 
 demo: .venv/installed

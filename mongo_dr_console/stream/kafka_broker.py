@@ -230,23 +230,28 @@ class Broker:
         from kafka.protocol.consumer import ListOffsetsRequest
 
         part = ListOffsetsRequest.ListOffsetsTopic.ListOffsetsPartition
-        response = self.ask_leader(
-            ListOffsetsRequest(
-                replica_id=-1,
-                isolation_level=READ_COMMITTED if committed else 0,
-                topics=[
-                    ListOffsetsRequest.ListOffsetsTopic(
-                        name=self.topic,
-                        partitions=[part(partition_index=0, current_leader_epoch=-1, timestamp=timestamp)],
-                    )
-                ],
-                min_version=2,
-                max_version=6,
-            )
+        request = ListOffsetsRequest(
+            replica_id=-1,
+            isolation_level=READ_COMMITTED if committed else 0,
+            topics=[
+                ListOffsetsRequest.ListOffsetsTopic(
+                    name=self.topic,
+                    partitions=[part(partition_index=0, current_leader_epoch=-1, timestamp=timestamp)],
+                )
+            ],
+            min_version=2,
+            max_version=6,
         )
-        found = response.topics[0].partitions[0]
-        self.check(found.error_code)
-        return found.offset if found.offset >= 0 else None
+        deadline = self._deadline(self.seconds)
+        while True:
+            found = self.ask_leader(request).topics[0].partitions[0]
+            passing = kafka_errors.is_passing(kafka_errors.for_code(found.error_code))
+            if not passing or time.monotonic() + _PAUSE > deadline:
+                self.check(found.error_code)
+                return found.offset if found.offset >= 0 else None
+            # A topic that was just made has a leader in the metadata before that one knows of it.
+            self.forget_leader()
+            time.sleep(_PAUSE)
 
     def settings(self, names: Sequence[str]) -> dict[str, str]:
         """The topic's settings in force."""

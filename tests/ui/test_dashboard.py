@@ -364,7 +364,7 @@ async def test_two_thousand_looks_leave_nothing_behind() -> None:
         await pilot.pause()
         assert len(app.screen.query("*")) == widgets
         gc.collect()
-        alive = sum(isinstance(o, PanelView) for o in gc.get_objects())
+        alive = sum(type(o) is PanelView for o in gc.get_objects())
         assert alive == 6
 
 

@@ -78,8 +78,6 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
 ONLY_ARMED = {BackupDialog, CopyDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfirmation, Choice}
 """Dialogs that an unarmed console must not even open."""
 
-ACCESS: tuple[Access, ...] = ("watch", "restore")
-
 ASKED = ("start", "drills", "plan", "preflight", "contents", "targets", "write", "ledger", "schedule")
 """Groups of workers that end by themselves."""
 
@@ -196,8 +194,9 @@ def keys_of(app: ConsoleApp) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("access", ACCESS)
-@pytest.mark.parametrize("name", SCREENS)
+@pytest.mark.parametrize(
+    ("name", "access"), [*((name, "restore") for name in SCREENS), ("dashboard", "watch"), ("arm", "watch")]
+)
 async def test_every_key(name: str, access: Access, started: list[Any]) -> None:
     kind, way = SCREENS[name]
     app = wizard_console(access="restore", started_with=access)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -85,8 +86,7 @@ def foreign(readings: Readings) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", SIZES, ids=["wide", "small"])
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(("state", "size"), zip(STATES, cycle(SIZES), strict=False))
 async def test_in_ascii_nothing_of_ours_is_anything_else(state: str, size: tuple[int, int]) -> None:
     allowed = foreign(STATES[state]())
     ways = WAYS if state in ("critical", "odd") else {"dashboard": (), "help": ("question_mark",)}

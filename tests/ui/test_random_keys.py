@@ -198,8 +198,7 @@ def _no_arming() -> None:
     raise Refused("not-armed", "This console is not to be armed.")
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("access", ["watch", "restore"])
+@pytest.mark.parametrize(("access", "size"), zip(["watch", "restore"], SIZES, strict=True))
 async def test_any_keys(scene: Any, replica_set: Any, access: Access, size: tuple[int, int]) -> None:
     prepared, database = scene
     seed = os.environ.get("MDR_KEYS_SEED") or str(random.SystemRandom().getrandbits(32))

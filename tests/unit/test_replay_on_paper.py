@@ -26,7 +26,7 @@ from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.skip import SkipWatch
 
 SEED = int(os.environ.get("MDR_HISTORY_SEED", "1"))
-ROUNDS = int(os.environ.get("MDR_HISTORY_ROUNDS", "2500"))
+ROUNDS = int(os.environ.get("MDR_HISTORY_ROUNDS", "1000"))
 
 
 def one_round(seed: int) -> None:
