@@ -48,8 +48,7 @@ class OperationWindow:
             return replace(
                 whole, found=(*page.found, *self.found), start=page.start, oldest=page.ended
             )._without_newest()
-        # Where nothing newer is known yet, the next look begins at the same place.
-        end = self.end if page.end < self.end else _after(page.end)
+        end = _after(page.end)
         return replace(whole, found=(*self.found, *page.found), end=end, newest=page.ended)._without_oldest()
 
     def said(self) -> str:

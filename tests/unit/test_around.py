@@ -137,6 +137,20 @@ def test_an_aborted_transaction_is_never_shown() -> None:
     assert page(Recorded(oplog), oplog.positions[0], "after", 9).found == ()
 
 
+def test_a_prepared_transaction_is_shown_at_its_commit_alone() -> None:
+    oplog = Oplog()
+    inner = [{"op": "d", "ns": "shop.orders", "ui": Binary(b"c" * 16, 4), "o": {"_id": 1}}]
+    nothing = {"ts": Position(0, 0).timestamp, "t": Int64(-1)}
+    body = {"applyOps": inner, "prepare": True}
+    prepared = oplog.put("c", "admin.$cmd", body, session=SESSION, prevOpTime=nothing)
+    oplog.wait(60)
+    back = {"ts": prepared.timestamp, "t": Int64(1)}
+    commit = oplog.command("admin", {"commitTransaction": 1}, session=SESSION, prevOpTime=back)
+    for place in (prepared, commit):
+        (one,) = page(Recorded(oplog), place, "after", 9).found
+        assert (one.operation.op, one.operation.position) == ("d", commit)
+
+
 def test_of_a_large_transaction_the_first_operations_and_how_many_more() -> None:
     oplog = Oplog()
     oplog.transaction(SESSION, [("i", "shop.orders", {"_id": n}) for n in range(MOST_OF_ONE + 30)])
