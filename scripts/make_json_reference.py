@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from mongo_dr_console.model import alertfacts, failoverdoc, statusdoc
 from mongo_dr_console.model import documents as printed
 from mongo_dr_console.model.alert import Message
+from mongo_dr_console.model.bundledoc import BundleDocument, BundleManifest
 from mongo_dr_console.model.drill import DrillHistoryDocument, DrillRecord
 from mongo_dr_console.model.finding import DoctorDocument
 from mongo_dr_console.model.jobview import JobDocument, JobsDocument
@@ -73,6 +74,8 @@ DOCUMENTS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("mdr alerts silence, unsilence", alertfacts.SilenceDocument),
     ("mdr alerts test", alertfacts.AlertTestDocument),
     ("what alerts.command gets on its standard input", Message),
+    ("mdr bundle", BundleDocument),
+    ("MANIFEST.json in a bundle", BundleManifest),
     ("mdr sandbox up", Practice),
     ("mdr sandbox status", PracticeStatus),
     ("mdr sandbox incident", Incident),

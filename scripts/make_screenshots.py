@@ -40,15 +40,14 @@ from mongo_dr_console.model.finding import Finding  # noqa: E402
 from mongo_dr_console.model.namespace import Namespace  # noqa: E402
 from mongo_dr_console.model.plan import Plan  # noqa: E402
 from mongo_dr_console.model.reading import SourceError  # noqa: E402
-from mongo_dr_console.model.readings import Readings  # noqa: E402
+from mongo_dr_console.model.readings import Readings, with_reading  # noqa: E402
 from mongo_dr_console.model.recording import Recorded  # noqa: E402
 from mongo_dr_console.model.verdict import Level  # noqa: E402
 from mongo_dr_console.ui.app import ConsoleApp, Options  # noqa: E402
 from mongo_dr_console.ui.screens.job import JobScreen  # noqa: E402
 from mongo_dr_console.workers.desk import Content  # noqa: E402
 from mongo_dr_console.workers.jobs import JOURNAL, JobFolder, read_plan  # noqa: E402
-from mongo_dr_console.workers.pollers import with_reading  # noqa: E402
-from mongo_dr_console.workers.recorder import read_recording  # noqa: E402
+from mongo_dr_console.workers.recordings import read_recording  # noqa: E402
 
 OUT = ROOT / "screenshots"
 RECORDING = ROOT / "tests" / "data" / "recording"
@@ -139,6 +138,8 @@ SHOTS = (
     Shot("theme-light", theme="light"),
     Shot("theme-high-contrast", theme="high-contrast"),
     Shot("theme-colour-blind", theme="colour-blind"),
+    Shot("theme-16-colour", theme="16-colour"),
+    Shot("theme-mono", theme="mono"),
 )
 
 
@@ -187,7 +188,7 @@ def lay_job(state: Path, at: datetime) -> None:
 
 
 async def _take(shot: Shot, state: Path) -> str:
-    recorded = [r for r in read_recording(RECORDING / "run.jsonl") if r.at <= shot.at]
+    recorded = [r for r in read_recording(RECORDING / "run.jsonl").readings if r.at <= shot.at]
     app, clock = console(shot, recorded)
     with held(JobFolder(state / "jobs" / JOB)) if shot.at == LOADING else mock.MagicMock():
         async with app.run_test(size=shot.size) as pilot:

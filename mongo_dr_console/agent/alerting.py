@@ -22,13 +22,14 @@ from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.alertfacts import AlertFacts, Delivery
 from mongo_dr_console.model.alerting import Where, step, taken_over, with_orders
 from mongo_dr_console.model.alertsigns import look_at
-from mongo_dr_console.model.readings import ALERTS, EVENTS, LOCK, Limits, Readings
+from mongo_dr_console.model.readings import ALERTS, EVENTS, LOCK, Limits, Readings, reading_of
 from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.workers.alertmemory import AlertMemory
 from mongo_dr_console.workers.alertstate import rules_of
 from mongo_dr_console.workers.notify import Way, ways_of
-from mongo_dr_console.workers.pollers import Pollers, reading_of
+from mongo_dr_console.workers.pollers import Pollers
+from mongo_dr_console.workers.ring import ring_of
 from mongo_dr_console.workers.sources import Source, explain, limits_of
 from mongo_dr_console.workers.threads import DaemonThreads
 
@@ -104,20 +105,25 @@ class AlertDuty:
         )
 
     def _run(self) -> None:
+        recorder = ring_of(self._post.name, self._post.profile, "agent")
         with asyncio.Runner() as runner:
             runner.get_loop().set_default_executor(DaemonThreads())
             pollers: Pollers | None = None
             while not self._stop.is_set():
                 try:
-                    pollers = pollers or Pollers(self._post.name, self._post.profile, sources=self._sources)
+                    if pollers is None:
+                        pollers = Pollers(self._post.name, self._post.profile, sources=self._sources)
+                        pollers.subscribe(recorder)
                     self.readings = runner.run(pollers.once(self._wanted(pollers)))
                     self.step()
                     self._say("step", "")
+                    self._say("recording", recorder.error)
                 except Exception as error:  # an agent that stops watching is worse than one that stumbles
                     self._say("step", f"alerts: a step failed: {type(error).__name__}: {_words(error)}")
                 self._rest()
             if pollers is not None:
                 runner.run(pollers.close())
+        recorder.close()
         self._end()
 
     def _rest(self) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mongo_dr_console import config as configuration
 from mongo_dr_console.cli.output import print_json
-from mongo_dr_console.config import Config, Profile
+from mongo_dr_console.config import Config
 from mongo_dr_console.model.documents import ConfigCheckDocument, ConfigDocument, ConfigPathDocument
 from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
@@ -99,6 +99,7 @@ def register(app: typer.Typer) -> None:
     @group.command("show", help="What is in force, with defaults; secrets are masked.")
     def show(context: typer.Context, as_json: AsJson = False) -> None:
         from mongo_dr_console.model.tomltext import to_toml
+        from mongo_dr_console.workers.shownconfig import shown
 
         path = configuration.config_path()
         data = shown(configuration.load_config(path))
@@ -156,17 +157,3 @@ def warnings_of(path: Path, config: Config) -> list[str]:
         if finding.level is not Level.FINE:
             found.append(f"{finding.text} {finding.fix}".strip())
     return found
-
-
-def shown(config: Config) -> dict[str, Any]:
-    """The config with its defaults as plain data, secrets masked."""
-    data = config.model_dump(mode="json")
-    for name, profile in config.profiles.items():
-        data["profiles"][name]["uri"] = _masked(profile)
-    return data
-
-
-def _masked(profile: Profile) -> str | None:
-    from mongo_dr_console.model.maskeduri import mask_uri
-
-    return mask_uri(profile.uri.get_secret_value()) if profile.uri is not None else None

@@ -15,14 +15,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mongo_dr_console.cli.output import say
-from mongo_dr_console.config import PRACTICE, Access, Profile, config_path, load_config
+from mongo_dr_console.config import PRACTICE, Access, Profile, config_path, load_config, state_path
 from mongo_dr_console.model.trouble import Trouble, WrongUse
 
 if TYPE_CHECKING:
+    from textual.app import App
+
     from mongo_dr_console.cli.context import Chosen
     from mongo_dr_console.model.readings import Readings
-    from mongo_dr_console.ui.app import ConsoleApp
+    from mongo_dr_console.ui.app import ConsoleApp, Options
     from mongo_dr_console.ui.feed import Feed
+    from mongo_dr_console.workers.pollers import Listener
+    from mongo_dr_console.workers.recorder import Apart
+    from mongo_dr_console.workers.recordings import Recording
 
 Incidents = Mapping[str, Callable[[], str]]
 
@@ -38,8 +43,10 @@ class Wanted:
         access: What it may do at most, within the profile's bound.
         theme: None: the config's.
         record: A file to which the readings go.
-        replay: A recording that is shown instead of a deployment.
+        ring: Whether the last readings are kept in the state folder.
+        replay: A recording that is shown instead of a deployment; or one of ``recordings.LAST``.
         incidents: Practice events.
+        every: The list of all profiles first.
     """
 
     access: Access = "watch"
@@ -47,8 +54,10 @@ class Wanted:
     ascii: bool = False
     mouse: bool = True
     record: Path | None = None
+    ring: bool = True
     replay: Path | None = None
     incidents: Incidents = field(default_factory=dict)
+    every: bool = False
 
 
 def register(app: typer.Typer) -> None:
@@ -68,9 +77,19 @@ def console(
     record: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write all readings into a file.", dir_okay=False)
     ] = None,
+    no_record: Annotated[
+        bool, typer.Option("--no-record", help="Keep none of what is seen in the state folder.")
+    ] = False,
     replay: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Show a recording instead.", dir_okay=False)
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Show a recording instead; 'last': the last console's; 'agent': the agent's.",
+        ),
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All profiles, a row each; enter goes into one.")
+    ] = False,
 ) -> None:
     """Opens the console. It only watches, unless an option says more; even then it must be armed first."""
     if operate and allow_restore:
@@ -81,8 +100,14 @@ def console(
         )
     if record is not None and replay is not None:
         raise WrongUse("usage", "--record and --replay do not go together.", "Leave one of them out.")
+    if every and (context.obj is not None or record is not None or replay is not None):
+        raise WrongUse(
+            "usage",
+            "--all does not go together with --profile, --record or --replay.",
+            "Leave it out: a recording and --profile are of one profile.",
+        )
     access: Access = "restore" if allow_restore else "operate" if operate else "watch"
-    wanted = Wanted(access, theme, ascii_only, not no_mouse, record, replay)
+    wanted = Wanted(access, theme, ascii_only, not no_mouse, record, not no_record, replay, every=every)
     open_console(context.obj, wanted)
 
 
@@ -93,12 +118,33 @@ def open_console(name: str | None, wanted: Wanted) -> None:
         WrongUse: There is no terminal, or no such profile.
     """
     from mongo_dr_console.cli.context import choose
+    from mongo_dr_console.workers.recordings import read_recording
 
     require_terminal()
-    run(choose(name) if wanted.replay is None else _of_recording(wanted.replay), wanted)
+    if wanted.replay is None and (wanted.every or _several(name)):
+        from mongo_dr_console.cli.profiles import run_list
+
+        run_list(wanted)
+        return
+    if wanted.replay is None:
+        run(choose(name), wanted)
+        return
+    replay = _found(wanted.replay, name)
+    recording = read_recording(replay)
+    run(_of_recording(recording), replace(wanted, replay=replay), recording)
 
 
-def run(chosen: Chosen, wanted: Wanted) -> None:
+def _several(name: str | None) -> bool:
+    """Whether no profile is named, none is the default, and there are some: the list asks then."""
+    if name is not None:
+        return False
+    from mongo_dr_console.cli.context import config_of
+
+    config = load_config(config_of(None))
+    return config.default_profile is None and len(config.profiles) > 1
+
+
+def run(chosen: Chosen, wanted: Wanted, recording: Recording | None = None) -> None:
     """Opens the console and comes back when it is left, or when the terminal is lost."""
     from mongo_dr_console.workers.access import reaches
     from mongo_dr_console.workers.pollers import run_bounded
@@ -108,13 +154,18 @@ def run(chosen: Chosen, wanted: Wanted) -> None:
             f"mdr: profile {chosen.name!r} allows {chosen.profile.access!r}, "
             f"so the console does not get {wanted.access!r}"
         )
-    # The terminal is the user's again by then: nothing that is still being asked of anybody keeps it.
-    ending = threading.Timer(_END_SECONDS, os._exit, (1,))
-    ending.daemon = True
-    error = run_bounded(_run(chosen, wanted, ending))
+    ending = ending_timer()
+    error = run_bounded(_run(chosen, wanted, recording, ending))
     ending.cancel()
     if error is not None:
         raise error
+
+
+def ending_timer() -> threading.Timer:
+    """Ends the process if leaving takes too long: the terminal is the user's again by then."""
+    ending = threading.Timer(_END_SECONDS, os._exit, (1,))
+    ending.daemon = True
+    return ending
 
 
 def has_terminal() -> bool:
@@ -129,76 +180,120 @@ def require_terminal() -> None:
         raise WrongUse("console-no-terminal", "The console needs a terminal, and this is none.", _INSTEAD)
 
 
-async def _run(chosen: Chosen, wanted: Wanted, ending: threading.Timer) -> Exception | None:
+async def _run(
+    chosen: Chosen, wanted: Wanted, recording: Recording | None, ending: threading.Timer
+) -> Exception | None:
     """Shows it until it is left; what it died of, if it did. From then on ``ending`` runs."""
+    app = await show(chosen, wanted, recording, ending=ending)
+    return app.failure
+
+
+async def show(
+    chosen: Chosen,
+    wanted: Wanted,
+    recording: Recording | None = None,
+    *,
+    listed: bool = False,
+    ending: threading.Timer | None = None,
+) -> ConsoleApp:
+    """The console on a profile until it is left.
+
+    Args:
+        recording: What is shown instead of the profile.
+        ending: Runs from then on.
+        listed: See ``Options``.
+    """
     from mongo_dr_console.ui.app import ConsoleApp
     from mongo_dr_console.ui.driver import LastingDriver
     from mongo_dr_console.workers.access import ConsoleAccess
     from mongo_dr_console.workers.desk import Desk
 
-    feed, extra = _feed(chosen, wanted)
+    feed, extra = _feed(chosen, recording)
     # A recording is the past: nothing can be done about it.
-    access: Access = "watch" if wanted.replay is not None else wanted.access
+    access: Access = "watch" if recording is not None else wanted.access
     desk = Desk(
         chosen.name, chosen.profile, chosen.config_file, ConsoleAccess(chosen.name, chosen.profile, access)
     )
-    app = ConsoleApp(desk, feed, _options(chosen, wanted), **extra)
-    if wanted.record is not None:
-        _record(wanted.record, app)
+    app = ConsoleApp(desk, feed, replace(_options(chosen, wanted, recording), listed=listed), **extra)
+    recorders = [] if recording is not None else _record(chosen, wanted, app)
     app.driver_class = LastingDriver
-    _leave_on_signals(app)
+    leave_on_signals(app)
     await app.run_async(mouse=wanted.mouse)
-    ending.start()
-    return app.failure
+    if ending is not None:
+        ending.start()
+    for recorder in recorders:
+        recorder.close()
+    return app
 
 
-def _feed(chosen: Chosen, wanted: Wanted) -> tuple[Feed, dict[str, Any]]:
+def _feed(chosen: Chosen, recording: Recording | None) -> tuple[Feed, dict[str, Any]]:
     """Where the readings come from, and what else the app is given for it."""
-    if wanted.replay is not None:
-        from mongo_dr_console.workers.recorder import Replay, read_recording
+    if recording is not None:
+        from mongo_dr_console.workers.replay import Replay
 
-        replay = Replay(chosen.name, chosen.profile.environment, read_recording(wanted.replay))
+        replay = Replay(chosen.name, chosen.profile.environment, recording.readings)
         return replay, {"clock": replay.clock}
     from mongo_dr_console.workers.pollers import Pollers
 
     return Pollers(chosen.name, chosen.profile), {}
 
 
-def _record(path: Path, app: ConsoleApp) -> None:
-    """Writes every reading down; once it fails that is said, and once more when it fails otherwise."""
-    from mongo_dr_console.workers.recorder import Recorder
+def _record(chosen: Chosen, wanted: Wanted, app: ConsoleApp) -> list[Apart]:
+    """Writes every reading down, where that is wanted; what goes wrong with it is said once.
 
-    recorder = Recorder(path)
-    told = ""
+    Raises:
+        Trouble: The file that was asked for cannot be written to.
+    """
+    from mongo_dr_console.workers.recorder import Apart, Recorder
+    from mongo_dr_console.workers.ring import ring_of
+
+    recorders = [ring_of(chosen.name, chosen.profile)] if wanted.ring else []
+    if wanted.record is not None:
+        file = Recorder(wanted.record)
+        recorders.append(Apart(lambda: file))
+    for recorder in recorders:
+        app.feed.subscribe(_saying_once(recorder, app))
+    return recorders
+
+
+def _saying_once(recorder: Apart, app: ConsoleApp) -> Listener:
+    told: set[str] = set()
 
     def listen(name: str, readings: Readings) -> None:
-        nonlocal told
         recorder(name, readings)
-        if recorder.error not in ("", told):
-            app.say(recorder.error, level="warning")
-        told = recorder.error
+        if (error := recorder.error) and error not in told:
+            told.add(error)
+            app.say(error, level="warning")
 
-    app.feed.subscribe(listen)
+    return listen
 
 
-def _options(chosen: Chosen, wanted: Wanted) -> Any:
+def _options(chosen: Chosen, wanted: Wanted, recording: Recording | None) -> Options:
     from mongo_dr_console.ui.app import Options
 
-    theme, keys = _settings(chosen)
+    theme, keys = settings(chosen.config_file)
     return Options(
         theme=wanted.theme or theme,
         keys=keys,
-        ascii=wanted.ascii or not _speaks_unicode(),
-        incidents={} if wanted.replay is not None else wanted.incidents or practice_incidents(chosen),
+        ascii=wanted.ascii or not speaks_unicode(),
+        incidents={} if recording is not None else wanted.incidents or practice_incidents(chosen),
         themes=config_path().parent / "themes",
         recorded=wanted.record,
         replayed=wanted.replay,
+        reports=() if recording is None else _lost(recording),
     )
 
 
-def _settings(chosen: Chosen) -> tuple[str, Mapping[str, str]]:
+def _lost(recording: Recording) -> tuple[str, ...]:
+    if not recording.lost:
+        return ()
+    lines = "1 line" if recording.lost == 1 else f"{recording.lost} lines"
+    return (f"{lines} of this recording cannot be read and are left out: damaged, or of a newer version.",)
+
+
+def settings(config_file: Path) -> tuple[str, Mapping[str, str]]:
     """Theme and keys: those of the user's own config also where the practice deployment is watched."""
-    path = config_path() if config_path().exists() else chosen.config_file
+    path = config_path() if config_path().exists() else config_file
     try:
         config = load_config(path)
     except Trouble:
@@ -226,16 +321,37 @@ def incidents_of(place: Any) -> Incidents:
     return {name: telling(name) for name in NAMES}
 
 
-def _of_recording(path: Path) -> Chosen:
-    """The profile that a recording is of; one made up where no config here knows it.
+def _found(replay: Path, name: str | None) -> Path:
+    """The recording that was asked for by a file or a folder, or as the last one.
+
+    Args:
+        name: Of the profile; None: the last one of all that there are.
 
     Raises:
-        WrongUse: The file is no recording.
+        WrongUse: There is none.
     """
-    from mongo_dr_console.cli.context import Chosen, choose
-    from mongo_dr_console.workers.recorder import read_recording
+    from mongo_dr_console.cli.context import choose
+    from mongo_dr_console.workers.recordings import LAST, last_of, recordings_folder
 
-    first = read_recording(path)[0]
+    kind = LAST.get(str(replay))
+    if kind is None:
+        return replay
+    try:
+        chosen = choose(name)
+    except Trouble:
+        folder = state_path() / "recordings"
+        known = [folder / name] if name else sorted(folder.glob("*"))
+    else:
+        folder = recordings_folder(chosen.profile)
+        known = [folder / chosen.name]
+    return last_of(known, kind)
+
+
+def _of_recording(recording: Recording) -> Chosen:
+    """The profile that a recording is of; one made up where no config here knows it."""
+    from mongo_dr_console.cli.context import Chosen, choose
+
+    first = recording.readings[0]
     try:
         chosen = choose(first.profile)
     except Trouble:
@@ -245,7 +361,7 @@ def _of_recording(path: Path) -> Chosen:
     return replace(chosen, profile=shown)
 
 
-def _leave_on_signals(app: ConsoleApp) -> None:
+def leave_on_signals(app: App[Any]) -> None:
     """A polite kill leaves the console; a lost terminal leaves it without a word."""
 
     def lost() -> None:
@@ -261,6 +377,7 @@ def _leave_on_signals(app: ConsoleApp) -> None:
     loop.add_signal_handler(signal.SIGINT, app.exit)
 
 
-def _speaks_unicode() -> bool:
+def speaks_unicode() -> bool:
+    """Whether the terminal takes more than ASCII."""
     encoding = (getattr(sys.__stderr__, "encoding", None) or "").lower().replace("-", "")
     return encoding.startswith("utf")

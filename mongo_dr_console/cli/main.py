@@ -34,6 +34,7 @@ GROUPS = (
     "alerts",
     "failover",
     "endpoint",
+    "bundle",
     "sandbox",
     "config",
 )

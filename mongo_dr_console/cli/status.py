@@ -17,7 +17,8 @@ def register(app: typer.Typer) -> None:
         as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
         watch: Annotated[bool, typer.Option("--watch", help="Go on until Ctrl-C.")] = False,
         plain: Annotated[
-            bool, typer.Option("--plain", help="No cursor control; with --watch a block per change.")
+            bool,
+            typer.Option("--plain", help="Sentences for a screen reader; with --watch only changes follow."),
         ] = False,
     ) -> None:
         """Everything that is known, and what it means: exit 0 ok, 1 warning, 2 critical, 3 unknown."""
@@ -32,16 +33,18 @@ def register(app: typer.Typer) -> None:
 
             follow(chosen.name, chosen.profile, plain=plain)
             return
-        raise SystemExit(_once(chosen, as_json=as_json))
+        raise SystemExit(_once(chosen, as_json=as_json, plain=plain))
 
 
-def _once(chosen: Chosen, *, as_json: bool) -> int:
+def _once(chosen: Chosen, *, as_json: bool, plain: bool) -> int:
     import shutil
     import sys
     from datetime import UTC, datetime
 
     from mongo_dr_console.cli.output import print_json
     from mongo_dr_console.cli.statustext import lines
+    from mongo_dr_console.model.foldtext import clean
+    from mongo_dr_console.model.plainspeech import everything
     from mongo_dr_console.model.statusdoc import status_document
     from mongo_dr_console.model.verdict import verdict as judge
     from mongo_dr_console.workers.pollers import gather_once
@@ -52,6 +55,9 @@ def _once(chosen: Chosen, *, as_json: bool) -> int:
     verdict = judge(readings, limits, now)
     if as_json:
         print_json(status_document(readings, verdict, limits, now))
+    elif plain:
+        said = everything(readings, verdict, limits, now)
+        sys.stdout.write("".join(f"{clean(line)}\n" for line in said))
     else:
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         sys.stdout.write("\n".join(lines(readings, verdict, limits, now, width=width)) + "\n")

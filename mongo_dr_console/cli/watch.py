@@ -11,11 +11,15 @@ from functools import partial
 
 from mongo_dr_console.cli.statustext import lines
 from mongo_dr_console.config import Profile
+from mongo_dr_console.model.foldtext import clean
+from mongo_dr_console.model.plainspeech import Said, changes, everything, heard
 from mongo_dr_console.model.readings import Limits, Readings
 from mongo_dr_console.model.verdict import Verdict
 from mongo_dr_console.model.verdict import verdict as judge
 from mongo_dr_console.workers.pollers import Pollers, run_bounded
 from mongo_dr_console.workers.sources import limits_of
+
+Show = Callable[[Readings, Verdict, Limits, datetime], None]
 
 REFRESH_SECONDS = 2.0
 _FIRST_SECONDS = 6.0
@@ -25,21 +29,21 @@ _ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"
 
 
 def watch(name: str, profile: Profile, *, plain: bool, above: Sequence[str] = ()) -> None:
-    """Until Ctrl-C, which is the ordinary end. In place on a terminal; a block per change otherwise.
+    """Until Ctrl-C, which is the ordinary end. In place on a terminal; otherwise a block per change.
 
     Args:
+        plain: Sentences, and after the first look only what changed; no cursor is moved.
         above: Lines that stay on top, where it is drawn in place.
     """
     in_place = sys.stdout.isatty() and not plain
+    tell: Show = Spoken().tell if plain else partial(_draw, above) if in_place else _Changes().tell
     try:
-        run_bounded(_watch(name, profile, partial(_draw, above) if in_place else _Changes().tell, in_place))
+        run_bounded(_watch(name, profile, tell, in_place))
     except KeyboardInterrupt:
         return
 
 
-async def _watch(
-    name: str, profile: Profile, show: Callable[[Readings, Verdict, Limits, datetime], None], in_place: bool
-) -> None:
+async def _watch(name: str, profile: Profile, show: Show, in_place: bool) -> None:
     pollers = Pollers(name, profile)
     limits = limits_of(profile)
     polling = asyncio.create_task(pollers.run())
@@ -85,6 +89,20 @@ class _Changes:
             return
         again, self._last = self._last is not None, key
         _write(("\n" if again else "") + "\n".join(lines(readings, verdict, limits, now)) + "\n")
+
+
+class Spoken:
+    """Says everything once, and then what changed, a sentence a line."""
+
+    def __init__(self) -> None:
+        self._known: Said | None = None
+
+    def tell(self, readings: Readings, verdict: Verdict, limits: Limits, now: datetime) -> None:
+        if self._known is None:
+            said, self._known = everything(readings, verdict, limits, now), heard(readings, verdict, now)
+        else:
+            said, self._known = changes(self._known, readings, verdict, limits, now)
+        _write("".join(f"{clean(line)}\n" for line in said))
 
 
 def _state(readings: Readings) -> object:

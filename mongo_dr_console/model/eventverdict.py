@@ -9,11 +9,12 @@ from mongo_dr_console.model.coverage import Coverage
 from mongo_dr_console.model.event import Event, EventKind
 from mongo_dr_console.model.level import Fact, Level, worst
 from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.rank import Rank
 from mongo_dr_console.model.readings import EVENTS, Readings, open_events
+from mongo_dr_console.model.remedy import remedy
 from mongo_dr_console.model.words import clock, duration, moment
 
 _SAID_ONE_BY_ONE = 3
-_WEIGHT = 88
 
 # Those of model.event.CHANGES destroy nothing, and alarm nobody.
 _LOUD: dict[EventKind, str] = {
@@ -37,10 +38,11 @@ def judge_events(readings: Readings, coverage: Coverage | None, now: datetime) -
     yield from facts[:_SAID_ONE_BY_ONE]
     rest = facts[_SAID_ONE_BY_ONE:]
     if rest:
-        lost = sum(f.level is Level.CRITICAL for f in rest)
+        lost = sum(f.rank is Rank.LOST for f in rest)
         more = f"{len(rest)} more destructive event{'' if len(rest) == 1 else 's'} in the last 24h"
         text = f"{more}, {lost} of them not restorable" if lost else more
-        yield Fact(worst(f.level for f in rest), "events-open", EVENTS, f"{text}: mdr find", _WEIGHT - 1)
+        rank = min((f.rank for f in rest), key=lambda rank: rank.place)
+        yield Fact(worst(f.level for f in rest), "events-open", EVENTS, f"{text}: mdr find", rank)
 
 
 def _fact(event: Event, coverage: Coverage | None, now: datetime) -> Fact:
@@ -48,7 +50,14 @@ def _fact(event: Event, coverage: Coverage | None, now: datetime) -> Fact:
     count = "" if event.documents is None else f", {_count(event.documents)}"
     level, can = _restorable(event, coverage)
     what = f"{_LOUD[event.kind]}: {event.namespace} at {clock(event.time)} ({ago} ago){count}"
-    return Fact(level, f"event-{event.kind}", EVENTS, f"{what}; {can}", _WEIGHT)
+    if event.documents == 0:
+        empty = remedy("event-empty", Rank.DRILL)
+        least = Level.WARNING
+        return Fact(
+            least, f"event-{event.kind}", EVENTS, f"{what}; {can}", Rank.DRILL, empty.means, empty.command
+        )
+    rank = Rank.LOST if level is Level.CRITICAL else Rank.LOST_RESTORABLE
+    return Fact(level, f"event-{event.kind}", EVENTS, f"{what}; {can}", rank)
 
 
 def _count(documents: int) -> str:

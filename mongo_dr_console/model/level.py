@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mongo_dr_console.model.rank import Rank
 from mongo_dr_console.model.readings import Threshold
 
 
@@ -45,14 +46,22 @@ class Fact:
 
     Args:
         source: The reading it comes from.
-        weight: Orders facts of one level: what hurts more comes first.
+        rank: What stands first, whatever the levels are.
+        means: What it means for data or for those who write; empty: nothing.
+        command: The console's command that answers it, by its name in docs/keys.md; empty: none.
+        age_seconds: How old the value is that says so; null where none is known.
+        weight: Orders facts: what hurts more comes first.
     """
 
     level: Level
     code: str
     source: str
     text: str
-    weight: int = 50
+    rank: Rank
+    means: str = ""
+    command: str = ""
+    age_seconds: float | None = None
+    weight: int = 0
 
 
 def grade(value: float, threshold: Threshold) -> Level:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts, backup_facts
 from mongo_dr_console.model.coverage import Coverage, at
@@ -35,6 +35,8 @@ STREAM = "stream"
 KAFKA = "kafka"
 ALERTS = "alerts"
 FAILOVER = "failover"
+STORE = "store:"
+"""What the names of the stores' sources begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,3 +196,19 @@ def live_coverage(readings: Readings, now: datetime) -> Coverage | None:
     if reading is None or reading.value is None or reading.taken_at is None:
         return None
     return at(reading.value, now, reading.taken_at)
+
+
+def reading_of(readings: Readings, name: str) -> Reading[Any] | None:
+    """The reading of a source by its name."""
+    if name.startswith(STORE):
+        return readings.stores.get(name)
+    reading: Reading[Any] | None = getattr(readings, name)
+    return reading
+
+
+def with_reading(readings: Readings, reading: Reading[Any]) -> Readings:
+    """The readings with one of them replaced."""
+    if reading.source.startswith(STORE):
+        return replace(readings, stores={**readings.stores, reading.source: reading})
+    part: dict[str, Any] = {reading.source: reading}
+    return replace(readings, **part)

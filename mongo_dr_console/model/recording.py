@@ -7,7 +7,7 @@ value is that of its source's line before is written without it, and the line sa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -79,22 +79,29 @@ class Encoder:
         return json.dumps(document, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def decode(lines: Iterable[bytes]) -> Iterator[Recorded]:
+def decode(lines: Iterable[bytes], lost: Callable[[], None] = lambda: None) -> Iterator[Recorded]:
     """What was recorded, in order. A line that cannot be read (torn off, or of a newer version) is left out,
-    and so are those that are the same as a line that is not there."""
+    and so are those that are the same as a line that is not there.
+
+    Args:
+        lost: Called for each line that is left out.
+    """
     values: dict[str, object] = {}
     for line in lines:
         try:
             document = json.loads(line)
             source, same = str(document["source"]), document.get("same") is True
             if same and source not in values:
+                lost()
                 continue
             reading = _adapter(_kind(source)).validate_python(document["reading"])
             at = datetime.fromisoformat(document["at"])
             profile, environment = str(document["profile"]), str(document["environment"])
         except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
+            lost()
             continue
         if at.tzinfo is None or reading.source != source:
+            lost()
             continue
         if same:
             reading = replace(reading, value=values[source])
@@ -108,13 +115,36 @@ def newest_part(content: bytes, size: int) -> bytes:
     if len(content) <= size:
         return content
     begin = content.find(b"\n", len(content) - size - 1) + 1
-    older, kept = content[:begin], content[begin:]
+    return b"".join(_last_values(content[:begin].splitlines(keepends=True))) + content[begin:]
+
+
+def part_since(content: bytes, since: datetime) -> bytes:
+    """The lines from a moment on, with what they need of those before. Empty where there are none."""
+    lines = content.splitlines(keepends=True)
+    first = next((n for n, line in enumerate(lines) if (at := _at(line)) is not None and at >= since), None)
+    if first is None:
+        return b""
+    return b"".join((*_last_values(lines[:first]), *lines[first:]))
+
+
+def _last_values(lines: Iterable[bytes]) -> Iterable[bytes]:
+    """The last line of each source that says its value."""
     last: dict[bytes, bytes] = {}
-    for line in older.splitlines(keepends=True):
+    for line in lines:
         source, same = _head(line)
         if source and not same:
             last[source] = line
-    return b"".join(last.values()) + kept
+    return last.values()
+
+
+def _at(line: bytes) -> datetime | None:
+    """When a line was written, without reading the whole of it."""
+    front, _, _ = line.partition(b'","profile":')
+    try:
+        at = datetime.fromisoformat(front.removeprefix(b'{"at":"').decode("ascii"))
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else None
 
 
 def _head(line: bytes) -> tuple[bytes, bool]:

@@ -319,12 +319,12 @@ class ReadingsDocument(_Document):
 
 
 class VerdictDocument(_Document):
-    """The worst of all facts, and what it means.
+    """What has to be heard first, how bad it is, and what it means.
 
     Args:
-        text: The worst fact.
+        text: The first fact.
         consequence: What can be got back now, and what it would cost.
-        facts: Worst first.
+        facts: In the order of their ranks: what has to be heard first.
     """
 
     level: Level

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from mongo_dr_console.model.catalogue import SnapshotEntry
-from mongo_dr_console.model.coverage import Coverage
+from mongo_dr_console.model.coverage import Coverage, Gap
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.position import Position
 
@@ -30,6 +30,41 @@ class Kind(StrEnum):
     def sign(self) -> str:
         return {"event": "✗", "snapshot": "▲", "gap": "░", "covered": "═", "nothing": " "}[self.value]
 
+
+class Cover(StrEnum):
+    """What the lane of coverage shows in a slice; no gap is ever hidden by what lies beside it."""
+
+    COVERED = "covered"
+    PART = "part"
+    GAP = "gap"
+    NOTHING = "nothing"
+
+    @property
+    def sign(self) -> str:
+        return {"covered": "═", "part": "▒", "gap": "░", "nothing": " "}[self.value]
+
+
+class Mark(StrEnum):
+    """What the lane of marks shows; of several in one slice the first of these."""
+
+    EVENT = "event"
+    BRANCH = "branch"
+    HELD = "held snapshot"
+    SNAPSHOT = "snapshot"
+    NOTHING = "nothing"
+
+    @property
+    def sign(self) -> str:
+        return {"event": "✗", "branch": "◆", "held snapshot": "■", "snapshot": "▲", "nothing": " "}[
+            self.value
+        ]
+
+
+LANE_LEGEND: tuple[tuple[str, str], ...] = (
+    *((cover.sign, cover.value) for cover in (Cover.COVERED, Cover.PART, Cover.GAP)),
+    *((mark.sign, mark.value) for mark in (Mark.SNAPSHOT, Mark.HELD, Mark.EVENT, Mark.BRANCH)),
+)
+"""Signs of both lanes and their words; ``part``: covered, with a gap in it."""
 
 LEGEND: tuple[tuple[str, str], ...] = tuple(
     (kind.sign, kind.value) for kind in (Kind.COVERED, Kind.GAP, Kind.SNAPSHOT, Kind.EVENT)
@@ -58,12 +93,16 @@ class Strip:
     Args:
         cells: One a slice, all of the same length.
         labels: A row as long as the cells: times of day in UTC under their slices.
+        covers: The same slices as a lane of coverage alone.
+        marks: And as a lane of what happened, above it.
     """
 
     start: datetime
     end: datetime
     cells: tuple[Cell, ...]
     labels: str
+    covers: tuple[Cover, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
     @property
     def signs(self) -> str:
@@ -111,6 +150,7 @@ def strip(
         width: How many cells.
         until_now: Whether ``end`` is now, which is then written under it.
     """
+    snapshots, events = tuple(snapshots), tuple(events)
     axis = _Axis(start.timestamp(), max(end.timestamp(), start.timestamp() + 1), width)
     cells = [Cell(Kind.NOTHING.sign, Kind.NOTHING)] * width
     if coverage is not None:
@@ -124,7 +164,9 @@ def strip(
         goal = _covered(coverage, event.before, event.position)
         _put(cells, axis, event.position, Kind.EVENT, goal)
     labels = _labels(axis, until_now=until_now)
-    return Strip(start, datetime.fromtimestamp(axis.end, UTC), tuple(cells), labels)
+    covers = tuple(_cover(axis, number, coverage) for number in range(width))
+    marks = _marks(axis, coverage, snapshots, events)
+    return Strip(start, datetime.fromtimestamp(axis.end, UTC), tuple(cells), labels, covers, marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +195,46 @@ class _Axis:
         low, high = self.cell(max(first, self.start)), self.cell(min(last, self.end))
         assert low is not None and high is not None
         return range(low, high + 1)
+
+
+def _cover(axis: _Axis, number: int, coverage: Coverage | None) -> Cover:
+    """By the seconds that a slice has: from its begin on, up to that of the next one."""
+    if coverage is None:
+        return Cover.NOTHING
+    low, high = axis.begins(number), axis.begins(number + 1)
+    last = number == axis.width - 1
+    covered = any(
+        r.end.t >= low and (r.start.t < high or (last and r.start.t == high)) for r in coverage.ranges
+    )
+    gap = any(_in_slice(g, low, high, axis.end) for g in coverage.gaps)
+    if covered:
+        return Cover.PART if gap else Cover.COVERED
+    return Cover.GAP if gap else Cover.NOTHING
+
+
+def _in_slice(gap: Gap, low: float, high: float, now: float) -> bool:
+    end = max(now, gap.start.t + 1.0) if gap.end is None else float(gap.end.t)
+    if end <= gap.start.t:
+        # Within one second: entries are missing between two of its ordinals.
+        return low <= gap.start.t < high
+    return max(low, gap.start.t) < min(high, end)
+
+
+def _marks(
+    axis: _Axis, coverage: Coverage | None, snapshots: Iterable[SnapshotEntry], events: Iterable[Event]
+) -> tuple[Mark, ...]:
+    found = [Mark.NOTHING] * axis.width
+    points = [(event.position, Mark.EVENT) for event in events]
+    points += [(b.end, Mark.BRANCH) for b in ([] if coverage is None else coverage.branches)]
+    for entry in snapshots:
+        if entry.restorable and entry.scope is None and entry.end is not None:
+            points.append((entry.end, Mark.HELD if entry.holds else Mark.SNAPSHOT))
+    order = list(Mark)
+    for position, mark in points:
+        number = axis.cell(position.t)
+        if number is not None and order.index(mark) < order.index(found[number]):
+            found[number] = mark
+    return tuple(found)
 
 
 def _put_ranges(cells: list[Cell], axis: _Axis, coverage: Coverage) -> None:

@@ -25,10 +25,12 @@ from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 from mongo_dr_console.model.happenings import Happening, observed
-from mongo_dr_console.model.readings import Limits, Readings
+from mongo_dr_console.model.readings import SET, Limits, Readings
+from mongo_dr_console.model.recording import Recorded
+from mongo_dr_console.model.story import Story, tell
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.model.verdict import verdict
-from mongo_dr_console.ui.background import Problem, problem_of
+from mongo_dr_console.ui.background import Problem, in_thread, problem_of
 from mongo_dr_console.ui.commands import Command, bindings_of
 from mongo_dr_console.ui.console_commands import COMMANDS as CONSOLE_COMMANDS
 from mongo_dr_console.ui.console_commands import NOT_OF_A_RECORDING, RECORDED
@@ -36,7 +38,7 @@ from mongo_dr_console.ui.feed import Feed
 from mongo_dr_console.ui.frugal import narrowed
 from mongo_dr_console.ui.glyphs import AsciiOnly
 from mongo_dr_console.ui.keymap import checked
-from mongo_dr_console.ui.lagring import LagRing
+from mongo_dr_console.ui.lagring import KEPT, LagRing
 from mongo_dr_console.ui.screens.alert_commands import COMMANDS as ALERT_COMMANDS
 from mongo_dr_console.ui.screens.browse_commands import COMMANDS as BROWSE_COMMANDS
 from mongo_dr_console.ui.screens.dashboard_commands import COMMANDS as DASHBOARD_COMMANDS
@@ -44,12 +46,15 @@ from mongo_dr_console.ui.screens.drill_commands import COMMANDS as DRILL_COMMAND
 from mongo_dr_console.ui.screens.failover_commands import COMMANDS as FAILOVER_COMMANDS
 from mongo_dr_console.ui.screens.hold_commands import COMMANDS as HOLD_COMMANDS
 from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
+from mongo_dr_console.ui.screens.replay_commands import COMMANDS as REPLAY_COMMANDS
+from mongo_dr_console.ui.screens.replay_commands import tape_of
 from mongo_dr_console.ui.screens.schedule_commands import COMMANDS as SCHEDULE_COMMANDS
 from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
-from mongo_dr_console.ui.view import Shows, View
+from mongo_dr_console.ui.view import Shows, Tape, View
 from mongo_dr_console.ui.widgets.typed_field import TakesLetters
 from mongo_dr_console.ui.wizard.commands import COMMANDS as WIZARD_COMMANDS
 from mongo_dr_console.workers.desk import Desk
+from mongo_dr_console.workers.replay import JUMPED
 from mongo_dr_console.workers.sources import limits_of
 
 _HAPPENINGS_KEPT = 200
@@ -63,6 +68,7 @@ COMMANDS: tuple[Command, ...] = (
     *DRILL_COMMANDS,
     *ALERT_COMMANDS,
     *FAILOVER_COMMANDS,
+    *REPLAY_COMMANDS,
     *SCHEDULE_COMMANDS,
     *BROWSE_COMMANDS,
     *HOLD_COMMANDS,
@@ -82,6 +88,8 @@ class Options:
         themes: The folder of the user's own themes.
         recorded: The file that the readings are written into.
         replayed: The recording that is shown instead of a deployment.
+        listed: Whether the profile was gone into from the list of all: Esc on the dashboard goes back there.
+        reports: What is to be said at the start.
     """
 
     theme: str = "dark"
@@ -91,6 +99,8 @@ class Options:
     themes: Path | None = None
     recorded: Path | None = None
     replayed: Path | None = None
+    listed: bool = False
+    reports: tuple[str, ...] = ()
 
 
 class ConsoleApp(App[None]):
@@ -123,13 +133,18 @@ class ConsoleApp(App[None]):
         self.feed: Feed = feed
         self.clock = clock
         self.limits = limits or limits_of(desk.profile)
-        self.commands: dict[str, Command] = {c.id: c for c in COMMANDS}
+        recorded = self.options.replayed is not None
+        self.commands: dict[str, Command] = {c.id: c for c in COMMANDS if recorded or not c.of_recording}
+        self.story: Story | None = None
+        """What a recording tells, once it was looked through."""
         self.happenings: deque[Happening] = deque(maxlen=_HAPPENINGS_KEPT)
         """What was observed since the console was opened, the newest last."""
         self.values_hidden = False
         """Whether screens leave the values of documents out."""
         self.lags = LagRing().noted(feed.readings.set)
         """The members' lag of the last minutes."""
+        self.to_list = False
+        """Whether it was left for the list of profiles, and not for good."""
         self._top: Screen[Any] | None = None
         self._below_shown = 0.0
         self._seen = feed.readings
@@ -140,7 +155,7 @@ class ConsoleApp(App[None]):
         self.theme, unknown_theme = wearable(self.themes, self.options.theme)
         keys, wrong_keys = checked(self.options.keys, COMMANDS)
         self.set_keymap(keys)
-        self._to_report = (*self.themes.problems, *unknown_theme, *wrong_keys)
+        self._to_report = (*self.options.reports, *self.themes.problems, *unknown_theme, *wrong_keys)
         self.set_class(self.ascii, "-ascii")
 
     @property
@@ -168,7 +183,18 @@ class ConsoleApp(App[None]):
             armed_seconds=self.desk.access.armed_seconds,
             paused=self.feed.paused,
             recorded=self.options.replayed is not None,
+            tape=self._tape(),
         )
+
+    def _tape(self) -> Tape | None:
+        feed = tape_of(self)
+        if feed is None:
+            return None
+        position, story = feed.position, self.story
+        if story is None:
+            return Tape(position)
+        seen = story.seen_marks(position.number)
+        return Tape(position, seen[-1] if seen else None, (len(seen), len(story.marks)))
 
     async def on_mount(self) -> None:
         from mongo_dr_console.ui.screens.dashboard import Dashboard
@@ -182,19 +208,44 @@ class ConsoleApp(App[None]):
             self.call_after_refresh(_spare_the_collector)
         for problem in self._to_report:
             self.say(problem, level="warning")
+        if (tape := tape_of(self)) is not None:
+            self.run_worker(self._look_through(tape.recording), group="story", exit_on_error=False)
+
+    async def _look_through(self, recording: Sequence[Recorded]) -> None:
+        story = await in_thread(lambda: tell(recording, self.limits))
+        if isinstance(story, Problem):
+            self.say_problem(story)
+        else:
+            self.story = story
+            self.refresh_view()
 
     async def on_unmount(self) -> None:
         if self._feeding is not None:
             self._feeding.cancel()
             await asyncio.wait({self._feeding}, timeout=1)
 
-    def _reading_came(self, _: str, readings: Readings) -> None:
+    def _reading_came(self, name: str, readings: Readings) -> None:
         now = self.clock()
-        self.happenings.extend(observed(self._seen, readings, now))
-        self.lags = self.lags.noted(readings.set)
+        if name == JUMPED:
+            self._jumped(now)
+        else:
+            self.happenings.extend(observed(self._seen, readings, now))
+            self.lags = self.lags.noted(readings.set)
         self._seen = readings
         # Several readings of one moment are drawn once.
         self.call_next(self.refresh_view) if self.is_running else None
+
+    def _jumped(self, now: datetime) -> None:
+        """A recording stands elsewhere: what was observed is what had been by then."""
+        tape = tape_of(self)
+        if tape is None:
+            return
+        known = list(self.happenings) if self.story is None else self.story.seen_until(tape.position.number)
+        self.happenings.clear()
+        self.happenings.extend(h for h in known if h.at <= now)
+        self.lags = LagRing()
+        for reading in tape.last(SET, KEPT):
+            self.lags = self.lags.noted(reading)
 
     def refresh_view(self) -> None:
         """Shows this moment on the screen on top, and now and then on those below a dialog.
@@ -242,6 +293,12 @@ class ConsoleApp(App[None]):
         if self.options.replayed is not None and command.id in NOT_OF_A_RECORDING:
             return RECORDED
         return command.refusal(self)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A recording's keys are there in a recording only."""
+        if action == "run_command" and parameters and parameters[0] not in self.commands:
+            return False
+        return super().check_action(action, parameters)
 
     def action_run_command(self, name: str) -> None:
         self.run_command(name)

@@ -17,6 +17,7 @@ from mongo_dr_console.model.present import numbers_line
 from mongo_dr_console.model.readings import ALERTS, FAILOVER, KAFKA, Readings, live_coverage, rto_now
 from mongo_dr_console.model.verdict import Fact, Level
 from mongo_dr_console.model.words import clock, duration
+from mongo_dr_console.ui.answers import Answer
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
 from mongo_dr_console.ui.lines import Line, Role, Span, fit, fitted, line, plain, wrapped
 from mongo_dr_console.ui.view import View
@@ -137,8 +138,14 @@ def numbers(view: View, width: int) -> Line:
     return fitted(line(*spans), width)
 
 
-def verdict_rows(view: View, width: int, *, most: int = _VERDICT_ROWS) -> list[Line]:
-    """The worst fact (in more than one row where it is long), then what can be got back."""
+def verdict_rows(
+    view: View, width: int, *, most: int = _VERDICT_ROWS, answer: Answer | None = None
+) -> list[Line]:
+    """What stands first (in more than one row where it is long), then what can be got back.
+
+    Args:
+        answer: The key that answers what stands first; shown where there is room.
+    """
     level = view.verdict.level
     role = ROLE_OF_LEVEL[level]
     mark = f" {level.glyph} {level_word(level)}  "
@@ -148,14 +155,19 @@ def verdict_rows(view: View, width: int, *, most: int = _VERDICT_ROWS) -> list[L
         rows = [*rows[: most - 1], line((fit(rest, width - cell_len(mark) - 1), role))]
     indent = " " * cell_len(mark)
     shown = [Line((((mark if not number else indent), role), *row.spans)) for number, row in enumerate(rows)]
-    return [*(fitted(row, width) for row in shown), _consequence(view, width)]
+    return [*(fitted(row, width) for row in shown), _consequence(view, width, answer)]
 
 
-def _consequence(view: View, width: int) -> Line:
+def _consequence(view: View, width: int, answer: Answer | None) -> Line:
     more = len(further(view.verdict.facts))
-    hint = line((f"+{more} more: v ", "key")) if more else Line()
+    count = f"+{more} more: v " if more else ""
+    hints = [f"{answer.key} {answer.does}  {count or ' '}"] if answer is not None else []
+    *forms, last = _shorter(view)
+    shortest = min(cell_len(text) for text in forms)
+    whole = next((h for h in hints if shortest <= width - cell_len(h) - 4), count)
+    hint = line((whole, "key")) if whole else Line()
     room = width - hint.width - 4
-    text = next((t for t in _shorter(view) if cell_len(t) <= room), "") or fit(_shorter(view)[-1], room)
+    text = next((t for t in (*forms, last) if cell_len(t) <= room), "") or fit(last, room)
     blank = " " * max(1, width - 3 - cell_len(text) - hint.width)
     return Line((*line("   ", (text, "strong")).spans, (blank, ""), *hint.spans))
 
@@ -164,7 +176,8 @@ def _shorter(view: View) -> Sequence[str]:
     """The consequence from its full form to its shortest: today's date says nothing that is not known."""
     whole = view.verdict.consequence
     today = whole.replace(f"{view.now:%Y-%m-%d}T", "")
-    return whole, today, _FROM_WHERE.sub("", today)
+    short = _FROM_WHERE.sub("", today)
+    return whole, today, short, short.replace("Newest restore point", "Restorable to")
 
 
 def further(facts: Iterable[Fact]) -> list[Fact]:

@@ -51,6 +51,7 @@ class Command:
         choices: What may follow its name in the palette, as in ``theme light``.
         choose: What it does with one of them.
         about: A sentence about one of them; empty: what ``help`` says.
+        of_recording: Whether it is there in a recording only.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Command:
     choices: Callable[[ConsoleApp], tuple[str, ...]] = no_choices
     choose: Callable[[ConsoleApp, str], None] | None = None
     about: Callable[[str], str] = nothing_about
+    of_recording: bool = False
 
 
 def bindings_of(commands: Iterable[Command]) -> list[BindingType]:

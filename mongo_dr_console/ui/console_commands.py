@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mongo_dr_console.model.bundletext import bundle_lines
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.ui.background import Problem, in_thread, problem_of
 from mongo_dr_console.ui.commands import Command
@@ -21,6 +22,7 @@ _PRACTICE_EVENTS = {
     "lag": "Practice: a member applies nothing for a minute and a half.",
 }
 _INCIDENT_SECONDS = 15
+_BUNDLE_SECONDS = 30
 
 NOT_OF_A_RECORDING = (
     "restore",
@@ -39,6 +41,7 @@ NOT_OF_A_RECORDING = (
     "alert-unsilence",
     "arm",
     "refresh",
+    "bundle",
 )
 """What a recording has nothing behind for."""
 RECORDED = "This is a recording: it can be looked at, and nothing can be asked or done."
@@ -73,6 +76,24 @@ def _pause(app: ConsoleApp) -> None:
 
 def _refresh(app: ConsoleApp) -> None:
     app.feed.refresh()
+
+
+def _bundle(app: ConsoleApp) -> None:
+    app.say("The bundle is being made: what does not answer is waited for, for half a minute at most.")
+    app.run_worker(_make_bundle(app), name="bundle", group="bundle", exit_on_error=False)
+
+
+async def _make_bundle(app: ConsoleApp) -> None:
+    made = await in_thread(app.desk.bundle)
+    if isinstance(made, Problem):
+        app.say_problem(made)
+    else:
+        app.notify("\n".join(bundle_lines(made)), markup=False, timeout=_BUNDLE_SECONDS)
+
+
+def _no_bundle(app: ConsoleApp) -> str:
+    made = any(w.group == "bundle" and w.is_running for w in app.workers)
+    return "A bundle is being made already." if made else ""
 
 
 def _needs_operate(app: ConsoleApp) -> str:
@@ -157,6 +178,14 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command("pause", "space", "pause", "Stop asking the sources, or go on.", _pause, shown=True),
     Command("refresh", "r", "refresh", "Ask every source now.", _refresh, shown=True),
+    Command(
+        "bundle",
+        "I",
+        "incident bundle",
+        "Write what is known of an incident into one file, without secrets, for people elsewhere.",
+        _bundle,
+        _no_bundle,
+    ),
     Command(
         "theme",
         "",

@@ -15,6 +15,7 @@ from textual.widget import Widget
 
 from mongo_dr_console.ui.commands import Command
 
+PANEL = "dashboard.panel-"
 _MODIFIED = re.compile(r"(?:(?:ctrl|alt|shift|super|hyper|meta)\+)+(.+)")
 _NAMED = {str(key.value) for key in Keys} | {"space", "enter", "escape", "tab", "backspace"}
 _SHOWN = {
@@ -81,6 +82,13 @@ def shown_keys(keys: str) -> str:
 def keys_of(app: App[Any], name: str, default: str) -> str:
     """The keys that an id has now, as they are shown."""
     return shown_keys(app._keymap.get(name, default))
+
+
+def keys_for(app: App[Any], name: str, commands: Mapping[str, Command]) -> str:
+    """The keys of a command or of a panel (``dashboard.panel-4``), as they are shown; empty: it has none."""
+    command = commands.get(name)
+    panel = name.removeprefix(PANEL)
+    return keys_of(app, name, command.keys if command is not None else panel if panel != name else "")
 
 
 def _ours(kind: type[Any]) -> Iterable[type[Any]]:

@@ -11,6 +11,7 @@ from mongo_dr_console.model.oplogfacts import MemberLag, OplogFacts
 from mongo_dr_console.model.panel import Panel, Row
 from mongo_dr_console.model.readings import Threshold
 from mongo_dr_console.model.setstatus import ARBITER, PRIMARY, SetStatus
+from mongo_dr_console.model.span import Window
 from mongo_dr_console.model.verdict import Level, grade, worst
 from mongo_dr_console.model.words import UNKNOWN, duration, moment, size
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
@@ -43,8 +44,14 @@ Panels = Mapping[str, Panel]
 """By source, as ``present`` makes them."""
 
 
-def body(number: int, view: View, panels: Panels, ring: LagRing, width: int) -> Body:
-    """One panel, by its number."""
+def body(
+    number: int, view: View, panels: Panels, ring: LagRing, width: int, window: Window | None = None
+) -> Body:
+    """One panel, by its number.
+
+    Args:
+        window: The stretch of time that the restorable range shows; None: the one that is shown first.
+    """
     source, title = NAMES[number]
     panel = panels.get(source)
     if panel is None:
@@ -53,7 +60,7 @@ def body(number: int, view: View, panels: Panels, ring: LagRing, width: int) -> 
         1: lambda: body_of(_set_shaped(panel, view), number, width),
         2: lambda: lag_body(panel, view, ring, width),
         3: lambda: body_of(_backups_shaped(panel), number, width),
-        4: lambda: range_body(panel, view, width),
+        4: lambda: range_body(panel, view, width, window),
         5: lambda: events_body(panel, width),
     }
     return special[number]() if number in special else body_of(panel, number, width)

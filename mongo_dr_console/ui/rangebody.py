@@ -8,12 +8,14 @@ from mongo_dr_console.model.coverage import Branch, Coverage, Gap, Range
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.panel import Panel
 from mongo_dr_console.model.readings import live_coverage, open_events
+from mongo_dr_console.model.span import Window
 from mongo_dr_console.model.strip import LEGEND, Kind, Strip, default_span, strip
 from mongo_dr_console.model.verdict import Level, grade_least, worst
 from mongo_dr_console.model.words import UNKNOWN, clock, duration
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
 from mongo_dr_console.ui.lines import Line, Role, Span, line
 from mongo_dr_console.ui.panels import NAMES, Body, Item, note_item, sentence, trouble_lines
+from mongo_dr_console.ui.striplines import extent, lane_lines
 from mongo_dr_console.ui.view import View
 
 ROLE_OF_KIND: dict[Kind, Role] = {
@@ -26,15 +28,20 @@ ROLE_OF_KIND: dict[Kind, Role] = {
 _MOST_SOURCES = 2
 
 
-def range_body(panel: Panel, view: View, width: int) -> Body:
-    """What can be restored to: first at a glance, then in words, what is bad before what is well."""
+def range_body(panel: Panel, view: View, width: int, window: Window | None = None) -> Body:
+    """What can be restored to: first at a glance, then in words, what is bad before what is well.
+
+    Args:
+        window: The stretch of time that was chosen; None: the one that is shown first.
+    """
     coverage = live_coverage(view.readings, view.now)
     trouble = trouble_lines(panel, width)
     title = f"4 {NAMES[4][1]}"
     if coverage is None:
         return Body(title, panel.level, trouble)
-    start, end = default_span(coverage, view.now)
-    head = (*trouble, *strip_lines(drawn(view, coverage, start, end, width - 2)))
+    start, end = default_span(coverage, view.now) if window is None else window.bounds(view.now)
+    shown = drawn(view, coverage, start, end, width - 2, until_now=window is None or window.end is None)
+    head = (*trouble, *(strip_lines(shown) if window is None else lane_lines(shown, width)))
     items = (
         _latest(panel, view, coverage, width),
         *(_event(event, coverage, view.now, width) for event in open_events(view.readings, view.now)),
@@ -44,17 +51,19 @@ def range_body(panel: Panel, view: View, width: int) -> Body:
         # The margin is told above.
         *(note_item(row, width) for row in panel.notes if not row.cells[0].startswith("margin ")),
     )
-    span = duration((end - start).total_seconds() // 60 * 60)
+    span = duration((end - start).total_seconds() // 60 * 60) if window is None else extent(window, view.now)
     return Body(f"{title}, {span}", panel.level, head, items)
 
 
-def drawn(view: View, coverage: Coverage, start: datetime, end: datetime, width: int) -> Strip:
+def drawn(
+    view: View, coverage: Coverage, start: datetime, end: datetime, width: int, *, until_now: bool = True
+) -> Strip:
     """The strip of this moment."""
     stores = [reading.value for reading in view.readings.stores.values() if reading.value is not None]
     snapshots = [entry for store in stores for entry in store.snapshots]
     events = None if view.readings.events is None else view.readings.events.value
     found = () if events is None else events.events
-    return strip(coverage, snapshots, found, start, end, max(10, width))
+    return strip(coverage, snapshots, found, start, end, max(10, width), until_now=until_now)
 
 
 def strip_lines(shown: Strip) -> list[Line]:

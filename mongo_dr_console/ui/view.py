@@ -8,7 +8,23 @@ from typing import Protocol, runtime_checkable
 
 from mongo_dr_console.config import Access
 from mongo_dr_console.model.readings import Limits, Readings
+from mongo_dr_console.model.story import Mark
 from mongo_dr_console.model.verdict import Verdict
+from mongo_dr_console.workers.replay import TapePosition
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """Where a recording stands.
+
+    Args:
+        mark: The last thing that happened up to there.
+        marks: How many things happened up to there, and in all; None: that is not known yet.
+    """
+
+    position: TapePosition
+    mark: Mark | None = None
+    marks: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +37,7 @@ class View:
         armed_seconds: How long it is still armed; None: it is not.
         paused: Whether the sources are not asked at present.
         recorded: Whether this is a recording, and so not now.
+        tape: Where that stands.
     """
 
     readings: Readings
@@ -31,6 +48,7 @@ class View:
     armed_seconds: float | None
     paused: bool = False
     recorded: bool = False
+    tape: Tape | None = None
 
     @property
     def access_word(self) -> str:

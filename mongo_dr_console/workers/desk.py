@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.alert import EVERYTHING
+from mongo_dr_console.model.bundledoc import BundleDocument
 from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.failoverdoc import FailoverRecord
@@ -275,6 +276,26 @@ class Desk:
 
         known, unread = read_failovers(self.profile, FailoverFiles.of(self.name, self.profile))
         return tuple(known), tuple(unread)
+
+    def bundle(self) -> BundleDocument:
+        """Writes an incident bundle into the state folder; nothing else is changed anywhere.
+
+        Raises:
+            Failed: It cannot be written.
+        """
+        from mongo_dr_console.workers.bundle import make_bundle, usual_name
+
+        folder = jobs.jobs_folder(self.profile).parent / "bundles"
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise Failed(
+                "bundle-unwritten",
+                f"The folder {folder} cannot be made: {error.strerror}.",
+                "Write the bundle elsewhere: mdr bundle --output FILE",
+            ) from None
+        path = folder / usual_name(self.name, datetime.now(UTC))
+        return make_bundle(self.name, self.profile, self.config_file, path)
 
     def schedule(self) -> ScheduleDocument:
         """What the agent runs by itself, and what became of it.

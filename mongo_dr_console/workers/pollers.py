@@ -10,14 +10,13 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, TypeVar
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.reading import Reading
-from mongo_dr_console.model.readings import COVERAGE, KAFKA, Readings
+from mongo_dr_console.model.readings import COVERAGE, KAFKA, Readings, reading_of, with_reading
 from mongo_dr_console.workers.backoff import delay
 from mongo_dr_console.workers.sources import Deployment, Source, all_sources, explain
 from mongo_dr_console.workers.threads import DaemonThreads
@@ -179,22 +178,6 @@ class Pollers:
 
 def _snapshots(reading: Reading[Any] | None) -> object:
     return None if reading is None or reading.value is None else getattr(reading.value, "snapshots", None)
-
-
-def reading_of(readings: Readings, name: str) -> Reading[Any] | None:
-    """The reading of a source by its name."""
-    if name.startswith(_STORE):
-        return readings.stores.get(name)
-    reading: Reading[Any] | None = getattr(readings, name)
-    return reading
-
-
-def with_reading(readings: Readings, reading: Reading[Any]) -> Readings:
-    """The readings with one of them replaced."""
-    if reading.source.startswith(_STORE):
-        return replace(readings, stores={**readings.stores, reading.source: reading})
-    part: dict[str, Any] = {reading.source: reading}
-    return replace(readings, **part)
 
 
 async def gather(profile_name: str, profile: Profile, names: Iterable[str] | None = None) -> Readings:

@@ -1,29 +1,40 @@
-"""The flight recorder: readings into a file as they come, and out of it again as if they came now."""
+"""The flight recorder: readings into a file as they come, from a thread that the pollers do not wait for."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import os
-import time
-from collections.abc import Callable, Sequence
+import queue
+import threading
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
-from mongo_dr_console.model.readings import Readings
+from mongo_dr_console.model.readings import Readings, reading_of
 from mongo_dr_console.model.recording import Encoder, Recorded, decode, newest_part
 from mongo_dr_console.model.trouble import Failed, WrongUse
-from mongo_dr_console.workers.pollers import Listener, reading_of, with_reading
+from mongo_dr_console.workers.recordings import no_recording
 
 LIMIT_BYTES = 32 * 1024 * 1024
-_LONG_PAUSE = timedelta(minutes=1)
-"""A silence that is longer is passed over: nothing was recorded in it."""
+_MOST_WAITING = 2000
+_CLOSE_SECONDS = 2.0
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+class Tape(Protocol):
+    """What readings are written onto; what goes wrong is said by ``error``, never raised."""
+
+    error: str
+
+    def take(self, recorded: Recorded) -> None: ...
+
+    def close(self) -> None: ...
 
 
 class Recorder:
@@ -64,13 +75,13 @@ class Recorder:
 
     def __call__(self, name: str, readings: Readings) -> None:
         reading = reading_of(readings, name)
-        if reading is None:
-            return
+        if reading is not None:
+            self.take(Recorded(self._clock(), readings.profile, readings.environment, reading))
+
+    def take(self, recorded: Recorded) -> None:
+        """Writes it; what goes wrong is said by ``error``."""
         try:
-            line = self._encoder.line(
-                Recorded(self._clock(), readings.profile, readings.environment, reading)
-            )
-            self._write(line)
+            self._write(self._encoder.line(recorded))
             self.error = ""
         except Exception as error:  # the pollers must go on, whatever the disk does
             # Whether the value reached the file is not known: it is said again.
@@ -97,7 +108,7 @@ class Recorder:
         """Whether the last line is torn off. Raises WrongUse where this is somebody's other file."""
         if self._size and not any(decode(_first_lines(self._path))):
             os.close(self._file)
-            raise _no_recording(self._path)
+            raise no_recording(self._path)
         return bool(self._size) and os.pread(self._file, 1, self._size - 1) != b"\n"
 
     def _write(self, line: bytes) -> None:
@@ -131,131 +142,58 @@ class Recorder:
         self._shrink_at = self._limit if len(kept) < self._limit * 3 // 4 else 2 * len(kept)
 
 
-def read_recording(path: Path) -> list[Recorded]:
-    """All readings of a recording, in order; lines that cannot be read are left out.
-
-    Raises:
-        WrongUse: It cannot be read, or is no recording.
-    """
-    path = path.expanduser()
-    try:
-        with path.open("rb") as file:
-            found = list(decode(file))
-    except OSError as error:
-        raise WrongUse(
-            "recording-unreadable", f"The recording {path} cannot be read: {error.strerror}."
-        ) from None
-    if not found:
-        raise _no_recording(path)
-    return sorted(found, key=lambda recorded: recorded.at)
-
-
 def _first_lines(path: Path) -> list[bytes]:
     """Enough of a recording to tell that it is one."""
     with path.open("rb") as file:
         return [line for _, line in zip(range(20), file, strict=False)]
 
 
-def _no_recording(path: Path) -> WrongUse:
-    return WrongUse(
-        "recording-wrong",
-        f"{path} is not a recording of this console.",
-        "A recording is made with: mdr console --record FILE",
-    )
-
-
-class Replay:
-    """A recording as a feed: the readings come as they came then, and the clock tells the time of then.
+class Apart:
+    """A listener for pollers that hands readings to a thread, which writes them: a disk that hangs holds up
+    nobody. What it cannot keep up with is left out, and said.
 
     Args:
-        profile, environment: Shown until the first reading is there, which brings its own.
-        recording: In order; one reading at least.
-        speed: How many recorded seconds pass in one.
-        timer: In seconds.
+        tape: Made in that thread, at the first reading; it is closed there too.
+        most: How many readings may wait.
     """
 
     def __init__(
-        self,
-        profile: str,
-        environment: str,
-        recording: Sequence[Recorded],
-        *,
-        speed: float = 1.0,
-        timer: Callable[[], float] = time.monotonic,
+        self, tape: Callable[[], Tape], *, clock: Callable[[], datetime] = _now, most: int = _MOST_WAITING
     ) -> None:
-        self.readings = Readings(profile, environment)
-        self._recording = recording
-        self._speed, self._timer = speed, timer
-        self._next = 0
-        self._listeners: list[Listener] = []
-        self._changed = asyncio.Event()
-        self._paused = False
-        self._moment, self._since = recording[0].at, timer()
-        self.go_to(self._moment)
+        self._make, self._clock = tape, clock
+        self._waiting: queue.Queue[Recorded | None] = queue.Queue(most)
+        self._tape: Tape | None = None
+        self._left_out = 0
+        self._thread = threading.Thread(target=self._write_on, name="mdr-recorder", daemon=True)
 
     @property
-    def paused(self) -> bool:
-        return self._paused
+    def error(self) -> str:
+        """What is wrong now; empty where nothing is."""
+        if self._left_out:
+            return "The disk does not keep up: some readings were not recorded."
+        return "" if self._tape is None else self._tape.error
 
-    def clock(self) -> datetime:
-        """The recorded time. It stands while paused, and at the end of the recording."""
-        if self._paused:
-            return self._moment
-        passed = timedelta(seconds=(self._timer() - self._since) * self._speed)
-        return min(self._moment + passed, self._recording[-1].at)
+    def __call__(self, name: str, readings: Readings) -> None:
+        reading = reading_of(readings, name)
+        if reading is None:
+            return
+        if self._thread.ident is None:
+            self._thread.start()
+        try:
+            self._waiting.put_nowait(Recorded(self._clock(), readings.profile, readings.environment, reading))
+        except queue.Full:
+            self._left_out += 1
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        """Adds a listener; what is returned removes it."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def close(self, seconds: float = _CLOSE_SECONDS) -> None:
+        """Writes what waits, for so long at most."""
+        if self._thread.ident is None:
+            return
+        with suppress(queue.Full):
+            self._waiting.put(None, timeout=seconds)
+        self._thread.join(seconds)
 
-    async def run(self) -> None:
-        """Plays until it is cancelled; the last readings stay."""
-        while True:
-            while self._next < len(self._recording) and self._recording[self._next].at <= self.clock():
-                self._play()
-            self._changed.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._wait()):
-                    await self._changed.wait()
-
-    def _wait(self) -> float | None:
-        if self._paused or self._next >= len(self._recording):
-            return None
-        silence = self._recording[self._next].at - self.clock()
-        if silence > _LONG_PAUSE:
-            self._set(self._recording[self._next].at)
-            return 0
-        return max(0.0, silence.total_seconds() / self._speed)
-
-    def refresh(self, name: str | None = None) -> None:
-        """Nothing: what was recorded cannot be asked again."""
-
-    def pause(self) -> None:
-        """The recorded time stands."""
-        self._moment, self._paused = self.clock(), True
-        self._changed.set()
-
-    def resume(self) -> None:
-        self._since, self._paused = self._timer(), False
-        self._changed.set()
-
-    def go_to(self, at: datetime) -> None:
-        """Everything as it was at a moment of the recording, from which on it is played."""
-        first = self._recording[0]
-        self.readings = Readings(first.profile, first.environment)
-        self._next = 0
-        self._set(min(max(at, first.at), self._recording[-1].at))
-        while self._next < len(self._recording) and self._recording[self._next].at <= self._moment:
-            self._play()
-        self._changed.set()
-
-    def _set(self, at: datetime) -> None:
-        self._moment, self._since = at, self._timer()
-
-    def _play(self) -> None:
-        recorded = self._recording[self._next]
-        self._next += 1
-        self.readings = with_reading(self.readings, recorded.reading)
-        for listener in tuple(self._listeners):
-            listener(recorded.source, self.readings)
+    def _write_on(self) -> None:
+        self._tape = tape = self._make()
+        while (recorded := self._waiting.get()) is not None:
+            tape.take(recorded)
+        tape.close()

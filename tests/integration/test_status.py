@@ -100,7 +100,7 @@ def test_an_unknown_profile_is_unknown_and_elsewhere_wrong_use(
     assert codes == [3, 3, 2]
 
 
-def test_watching_plainly_tells_a_block_per_change_until_ctrl_c(
+def test_watching_plainly_tells_what_changes_until_ctrl_c(
     make_replica_set: MakeReplicaSet, profile_for: ProfileFor
 ) -> None:
     own = make_replica_set(nodes=1)

@@ -16,6 +16,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from mongo_dr_console.config import Access, Profile
+from mongo_dr_console.model.bundledoc import BundleDocument, NotBundled
 from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.failoverdoc import FailoverRecord
@@ -157,6 +158,13 @@ class FakeDesk(Desk):
     def writes_since(self, job: str) -> int | None:
         self._asked("writes_since", job)
         return self.writes
+
+    def bundle(self) -> BundleDocument:
+        self._asked("bundle")
+        gone = NotBundled(what="holds of store s3", why="it does not answer")
+        return BundleDocument(
+            profile="test", path="/state/bundles/b.tar.gz", bytes=2048, since=NOW, files=(), missing=(gone,)
+        )
 
     def _order(self, what: str, *about: Any) -> str:
         self._asked(what, *about)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -62,7 +63,13 @@ def test_mdr_alone_without_a_terminal_shows_its_help(config: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--operate", "--allow-restore"), ("--record", "a", "--replay", "b"), ("--nonsense",)]
+    "words",
+    [
+        ("--operate", "--allow-restore"),
+        ("--record", "a", "--replay", "b"),
+        ("--all", "--replay", "b"),
+        ("--nonsense",),
+    ],
 )
 def test_what_does_not_go_together_is_wrong_use(config: Path, words: tuple[str, ...]) -> None:
     done = without_terminal("console", *words)
@@ -148,6 +155,63 @@ def test_a_recording_is_shown_where_nobody_knows_its_deployment(
         terminal.wait_for("This is a recording")
         assert "ARMED" not in terminal.text
         terminal.press("Q")
+        assert terminal.wait() == 0
+
+
+def kept(folder: Path) -> str:
+    return "".join(f.read_text(encoding="utf-8") for f in sorted(folder.rglob("*.jsonl")))
+
+
+def test_the_last_console_is_there_to_be_gone_through_again(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recordings = tmp_path / "state" / "recordings"
+    with opened("console") as terminal:
+        terminal.wait_for(lambda _: '"source":"store:local"' in kept(recordings))
+        terminal.press("Q")
+        assert terminal.wait() == 0
+    assert "s3cr3t" not in kept(recordings)
+    (file,) = recordings.rglob("*.jsonl")
+    with file.open("ab") as damaged:
+        damaged.write(b"{torn\n")
+    for named in (True, False):  # with its config, and where nobody knows it
+        with opened("console", "--replay", "last") as terminal:
+            terminal.wait_for("1 line of this recording cannot be read")
+            terminal.press("space")
+            text = terminal.wait_for(re.compile(r"reading \d+ of .*paused"))
+            here = re.search(r"reading (\d+) of", text)
+            terminal.press(*"b" * (int(here[1]) - 1 if here else 0))
+            text = terminal.wait_for("reading 1 of ")
+            assert "RECORDING" in text and "PRODUCTION" in text and "paused" in text
+            terminal.press("f")
+            terminal.wait_for("reading 2 of ")
+            terminal.press("Q")
+            assert terminal.wait() == 0
+        assert list(recordings.rglob("*.jsonl")) == [file]
+        if named:
+            monkeypatch.setenv("MDR_CONFIG", str(tmp_path / "none.toml"))
+
+
+def test_nothing_is_kept_where_that_is_not_wanted(config: Path, tmp_path: Path) -> None:
+    with opened("console", "--no-record") as terminal:
+        terminal.wait_for("RPO now")
+        terminal.press("Q")
+        assert terminal.wait() == 0
+    assert not (tmp_path / "state" / "recordings").exists()
+    with opened("console", "--replay", "last") as terminal:
+        assert terminal.wait() == 2
+        assert "There is no recording of a console" in " ".join(terminal.text.split())
+
+
+def test_a_state_folder_that_cannot_be_written_is_said_once_and_it_stays_open(
+    config: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "state").write_text("a file", encoding="utf-8")
+    with opened("console", size=(120, 36)) as terminal:
+        terminal.wait_for("What is seen cannot be recorded")
+        terminal.press("v")
+        terminal.wait_for("All facts")
+        terminal.press("escape", "Q")
         assert terminal.wait() == 0
 
 

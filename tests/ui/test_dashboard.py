@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from mongo_dr_console.model.readings import Readings
-from mongo_dr_console.ui.app import ConsoleApp
+from mongo_dr_console.ui.app import ConsoleApp, Options
 from mongo_dr_console.ui.screens.dashboard import Dashboard
 from mongo_dr_console.ui.screens.facts import FactsScreen
+from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.panel import PanelView
 
 SnapCompare = Callable[..., bool]
@@ -27,7 +29,7 @@ EVERYWHERE = ("PRODUCTION", "RESTORE", "11:06:40Z", "RPO now", "RTO now", "? hel
 WORDS: dict[str, tuple[str, ...]] = {
     "fine": ("✓ ok", "All is well", "RPO now 40s", "7 of 7 sources live", "loses nothing", "rs0", "PRIMARY"),
     "warning": ("! warning", "mongo-3.db.example:27017 is down", "DOWN", "RPO now 40s"),
-    "critical": ("✗ CRITICAL", "NO MAJORITY", "1 of 2 needed votes are up", "more: v", "drop shop.orders"),
+    "critical": ("✗ CRITICAL", "MASS DELETE: crm.people", "R restore  +5 more: v", "drop shop.orders"),
     "dropped": (
         "! warning",
         "DATA DROPPED",
@@ -220,9 +222,46 @@ async def test_all_facts() -> None:
             assert isinstance(app.screen, FactsScreen)
             words = " ".join(screen_text(app).split())
             assert "NO MAJORITY" in words and "✗ CRITICAL" in words and "! warning" in words
+            inside = " ".join(app.screen.query_one("#facts", LinesView).text.split())
+            assert "18,211 documents; restorable. (events, age <5s)" in inside
+            assert "the more is written on top of the loss. press R restore" in inside
+            assert "Applications cannot write. press 1 replica set" in inside
             await pilot.press("escape")
             await pilot.pause()
             assert isinstance(app.screen, Dashboard)
+
+
+async def test_the_key_beside_the_verdict_is_the_one_that_it_was_given_and_none_in_a_recording(
+    tmp_path: Path,
+) -> None:
+    app = console(STATES["dropped"](), options=Options(keys={"restore": "f7"}))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+        assert "f7 restore" in "\n".join(screen_text(app).splitlines()[:5])
+    app = console(STATES["dropped"](), options=Options(replayed=tmp_path / "recording"))
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+        assert "R restore " not in "\n".join(screen_text(app).splitlines()[:5])
+
+
+async def test_the_range_is_zoomed_and_moved_by_keys() -> None:
+    app = console(STATES["fine"]())
+    async with app.run_test(size=SMALL) as pilot:
+        for key, words in (
+            ("minus", "4 Restorable range, the last 6h "),
+            ("o", "the last 12h "),
+            ("plus", "the last 6h "),
+            ("H", "6h: 02:06:40Z to 08:06:40Z"),
+            ("L", "the last 6h "),
+            ("i", "the last 3h "),
+        ):
+            await pilot.press(key)
+            await pilot.pause()
+            assert words in screen_text(app), key
+        assert "▒ part" in screen_text(app)
+        await pilot.press("z")
+        await pilot.pause()
+        assert "4 Range" in screen_text(app) and "▒ part" not in screen_text(app)
 
 
 async def test_the_banner_says_armed_and_paused() -> None:

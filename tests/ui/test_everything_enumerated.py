@@ -81,7 +81,7 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "position": (PositionDialog, ("1", "O")),
     "document": (DocumentScreen, ("5", "O", "d")),
     "which document": (DocumentDialog, (":", *"document", "enter")),
-    "holds": (HoldsScreen, ("H",)),
+    "holds": (HoldsScreen, ("K",)),
     "arm": (Arm, ("A",)),
     **{f"wizard {int(step)}": (WizardScreen, step) for step in Step},
     "wizard, a time": (WizardScreen, ("R", "enter", "t")),

@@ -75,7 +75,7 @@ def test_the_dialog(snap_compare: Any) -> None:
 async def test_what_was_known_stays_when_the_stores_do_not_answer_any_more() -> None:
     app = of()
     async with app.run_test(size=SMALL) as pilot:
-        await pilot.press("H")
+        await pilot.press("K")
         await until(pilot, lambda: "aaaa0001" in said(pilot))
         desk(app).failing["holds"] = SILENT
         assert isinstance(app.screen, HoldsScreen)
@@ -88,7 +88,7 @@ async def test_what_was_known_stays_when_the_stores_do_not_answer_any_more() -> 
 async def test_who_may_not_operate_puts_and_releases_nothing(access: Access, says: str) -> None:
     app = of(access=access)
     async with app.run_test(size=WIDE) as pilot:
-        await pilot.press("H")
+        await pilot.press("K")
         await until(pilot, lambda: "▶" in said(pilot))
         for number, key in enumerate(("a", "r", "enter"), 1):
             await pilot.press(key)
@@ -126,7 +126,7 @@ async def test_a_hold_on_the_event_under_the_cursor_is_put_listed_and_released(t
         known = event("de1e7ed0", 600)
         assert (hold.start, hold.end, hold.reason) == (known.before, known.last, "wanted")
 
-        await pilot.press("H")
+        await pilot.press("K")
         await until(pilot, lambda: "▶" in said(pilot) and hold.id in said(pilot))
         await pilot.press("r")
         await until(pilot, lambda: isinstance(app.screen, TypedConfirmation))
@@ -140,7 +140,7 @@ async def test_a_hold_on_the_event_under_the_cursor_is_put_listed_and_released(t
 async def test_what_is_no_range_is_said_and_nothing_is_put(tmp_path: Path) -> None:
     app = real(tmp_path)
     async with app.run_test(size=WIDE) as pilot:
-        await pilot.press("H")
+        await pilot.press("K")
         await until(pilot, lambda: "Nothing is held." in said(pilot))
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, HoldDialog))

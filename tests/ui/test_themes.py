@@ -20,13 +20,13 @@ from mongo_dr_console.ui.themes import (
 )
 
 PACKED = load_themes(None)
-NAMES = ("colour-blind", "dark", "high-contrast", "light")
+NAMES = ("16-colour", "colour-blind", "dark", "high-contrast", "light", "mono")
 TEXTS = ("foreground", "muted", "primary", "secondary", "accent", "success", "warning", "error")
 GROUNDS = ("background", "surface", "panel")
 LEVELS = ("success", "warning", "error", "secondary")
 
 
-def test_four_themes_come_along_without_a_word() -> None:
+def test_six_themes_come_along_without_a_word() -> None:
     assert tuple(sorted(PACKED.found)) == NAMES
     assert PACKED.problems == ()
     assert DEFAULT in PACKED.found
@@ -56,6 +56,19 @@ def test_production_looks_like_no_other_environment(name: str) -> None:
     painted = PACKED.found[name].environments
     others = {colour for known, colour in painted.items() if known not in ("production", "live")}
     assert painted["production"] not in others
+
+
+def test_sixteen_colours_are_those_that_a_terminal_has_and_mono_has_none() -> None:
+    from rich._palettes import STANDARD_PALETTE
+
+    have = {tuple(STANDARD_PALETTE[n]) for n in range(16)}
+    for name in ("16-colour", "mono"):
+        theme = PACKED.found[name]
+        painted = [*theme.colours.model_dump().values(), *theme.environments.values()]
+        assert {Color.parse(colour).rgb for colour in painted} <= have
+    mono = PACKED.found["mono"]
+    for colour in (*mono.colours.model_dump().values(), *mono.environments.values()):
+        assert len(set(Color.parse(colour).rgb)) == 1, colour
 
 
 # Deuteranopia after Viénot, Brettel and Mollon (1999), on linear RGB.

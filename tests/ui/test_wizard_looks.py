@@ -101,7 +101,7 @@ def no_plan() -> ConsoleApp:
 
 LOOKS: dict[str, tuple[Callable[[], ConsoleApp], Sequence[str], Sequence[str]]] = {
     "preflight": (ordinary, ("R",), ("▶ 1 Preflight", "1 warning, of 2 findings.", "never restore-tested")),
-    "preflight-critical": (critical, ("R",), ("✗ CRITICAL", "NO MAJORITY", "→ Bring members back")),
+    "preflight-critical": (critical, ("R",), ("✗ CRITICAL", "MASS DELETE", "→ Bring members back")),
     "event": (ordinary, EVENT, ("(●)", "shop.orders", "keep later writes (skip)", "Nothing is lost")),
     "time": (
         ordinary,
@@ -109,7 +109,7 @@ LOOKS: dict[str, tuple[Callable[[], ConsoleApp], Sequence[str], Sequence[str]]] 
         ("═ covered", "before the start of 2026-11-18T10:56:40Z, 10m ago", "Goes back 10m"),
     ),
     "time-wrong": (ordinary, ("R", "enter", "t", *"noon"), ("✗ This is not a time", "event:ID")),
-    "time-too-early": (ordinary, ("R", "enter", "t", *"-1d"), ("✗", "oldest point that can be restored to")),
+    "time-too-early": (ordinary, ("R", "enter", "t", *"-1d"), ("✗", "The oldest point that can be")),
     "snapshot": (ordinary, ("R", "enter", "s"), ("VERIFIED", "TESTED", "20261122_004640", "Goes back 15m")),
     "scope": (ordinary, (*EVENT, "enter"), ("[x]   orders", "40,000 documents", "[ ] everything")),
     "where": (ordinary, (*EVENT, "enter", "enter"), ("(●) swap", "( ) in-place", "( ) beside", "accept")),

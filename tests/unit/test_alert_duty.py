@@ -28,6 +28,7 @@ from mongo_dr_console.workers.agentplace import identity_file, own_place
 from mongo_dr_console.workers.alerting import acknowledge, known_alerts, silence, unsilence
 from mongo_dr_console.workers.alertstate import facts_file, read_facts, rules_of
 from mongo_dr_console.workers.notify import ways_of
+from mongo_dr_console.workers.recordings import last_of, read_recording, recordings_folder
 
 FOLDER = deployment_folder(HERE)
 
@@ -367,6 +368,9 @@ def test_it_runs_as_a_duty_and_ends_in_order(tmp_path: Path) -> None:
     assert found[1]["title"] == "[OVER] development/rs0: oplog-lag b:1"
     facts = read_facts("test", scene.profile)
     assert facts is not None and not facts.running and facts.outbox == ()
+    run = last_of([recordings_folder(scene.profile) / "test"], "agent")
+    lags = [r.reading.value.members[1].lag_seconds for r in read_recording(run).readings]
+    assert lags[0] > 0 and lags[-1] == 0.0
     assert [t for t in scene.told if t.startswith("alert start: [CRITICAL]")]
 
 

@@ -391,7 +391,7 @@ def test_the_numbers_have_targets_and_age() -> None:
 def test_a_long_verdict_takes_two_rows_and_more_is_counted() -> None:
     shown = view(STATES["critical"]())
     rows = [row.text for row in verdict_rows(shown, 80)]
-    assert len(rows) == 3 and "NO MAJORITY" in rows[0]
+    assert len(rows) == 3 and "MASS DELETE" in rows[0]
     assert " ".join(" ".join(rows[:2]).split()) == f"✗ CRITICAL {shown.verdict.text}"
     count = len(further(shown.verdict.facts))
     assert count > 0 and rows[-1].rstrip().endswith(f"+{count} more: v")

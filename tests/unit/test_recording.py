@@ -32,10 +32,12 @@ from mongo_dr_console.model.eventfacts import restored
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.reading import Reading
-from mongo_dr_console.model.recording import Encoder, Recorded, decode, newest_part
+from mongo_dr_console.model.readings import with_reading
+from mongo_dr_console.model.recording import Encoder, Recorded, decode, newest_part, part_since
 from mongo_dr_console.model.trouble import Failed, Unreachable, WrongUse
-from mongo_dr_console.workers.pollers import with_reading
-from mongo_dr_console.workers.recorder import Recorder, Replay, read_recording
+from mongo_dr_console.workers.recorder import Recorder
+from mongo_dr_console.workers.recordings import read_recording
+from mongo_dr_console.workers.replay import JUMPED, Replay
 
 LOCK = LockInfo("1", "restore", "a@b", "b", 7, "boot", 3, "load", 12.5, NOW, NOW, 0.5)
 RECORD = {
@@ -97,6 +99,31 @@ def test_the_newest_part_is_whole_lines_that_need_nothing_from_before(
     assert len(kept) <= at_least + 1 + len(VALUES)
 
 
+@given(st.lists(recorded(), min_size=1, max_size=12), st.integers(-1, 10))
+def test_the_part_since_a_moment_is_that_and_what_it_needs(found: list[Recorded], seconds: int) -> None:
+    found = sorted(found, key=lambda r: r.at)
+    since = NOW + timedelta(seconds=seconds)
+    kept = list(decode(part_since(b"".join(encoded(found)), since).splitlines(keepends=True)))
+    wanted = [r for r in found if r.at >= since]
+    assert kept[len(kept) - len(wanted) :] == wanted
+    assert len(kept) <= len(wanted) + len(VALUES)
+    if wanted:
+        assert {r.source for r in kept} == {r.source for r in found}
+    else:
+        assert kept == []
+
+
+def test_damaged_lines_are_left_out_counted_and_the_rest_plays(tmp_path: Path) -> None:
+    path = tmp_path / "tape"
+    first, second, third = encoded(a_story()[:3])
+    newer = first.replace(b'"set"', b'"weather"')
+    path.write_bytes(first + b"\x00\xff{\n" + newer + second[: len(second) // 2] + b"\n" + third + b'{"at":')
+    found = read_recording(path)
+    assert [r.reading.value.term for r in found.readings] == [0, 2]
+    # What is being written at this moment is no damage.
+    assert found.lost == 3
+
+
 def test_a_value_that_stays_the_same_is_written_once() -> None:
     one = Recorded(NOW, "p", "test", reading("coverage", coverage(*(snapshot(n) for n in range(100)))))
     first, second = encoded([one, replace(one, at=NOW + timedelta(seconds=5))])
@@ -124,7 +151,7 @@ def test_a_recorder_writes_what_the_pollers_tell(tmp_path: Path) -> None:
     known = readings()
     for name in (*VALUES, "store:unknown"):
         recorder(name, known)
-    found = read_recording(path)
+    found = read_recording(path).readings
     assert [r.source for r in found] == list(VALUES)
     assert found[0].reading == known.set
     assert path.stat().st_mode & 0o777 == 0o600
@@ -139,11 +166,11 @@ def test_a_torn_line_is_left_out_and_what_is_appended_stands_on_a_line_of_its_ow
     first.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:-20])
-    assert [r.source for r in read_recording(path)] == ["set"]
+    assert [r.source for r in read_recording(path).readings] == ["set"]
     again = tape(path)
     again("lock", readings())
     again.close()
-    assert [r.source for r in read_recording(path)] == ["set", "lock"]
+    assert [r.source for r in read_recording(path).readings] == ["set", "lock"]
 
 
 def test_a_full_disk_stops_no_poller_and_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +187,7 @@ def test_a_full_disk_stops_no_poller_and_is_said(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "write", real)
     recorder("set", readings())
     assert recorder.error == ""
-    assert [r.reading for r in read_recording(path)] == [readings().set]
+    assert [r.reading for r in read_recording(path).readings] == [readings().set]
     recorder.close()
 
 
@@ -175,7 +202,7 @@ def test_the_file_stays_below_its_limit_and_keeps_the_newest(tmp_path: Path) -> 
         recorder("lock", still)
         assert path.stat().st_size <= 20_000 and recorder.error == ""
     recorder.close()
-    found = read_recording(path)
+    found = read_recording(path).readings
     assert found[-1].reading.value == LOCK and found[-2].reading.value.term == 299
     assert not path.with_name("tape.part").exists()
 
@@ -276,6 +303,55 @@ def test_any_moment_can_be_gone_to(seconds: float, wanted: int) -> None:
     assert term(feed.readings.set) == wanted
     first, last = NOW, NOW + timedelta(hours=8)
     assert feed.clock() == min(max(NOW + timedelta(seconds=seconds), first), last)
+
+
+def test_the_speed_changes_what_passes_from_now_on() -> None:
+    timer = Timer()
+    feed = Replay("p", "test", a_story(), timer=timer)
+    timer.seconds = 0.5
+    feed.go_at(10)
+    assert feed.clock() == NOW + timedelta(seconds=0.5)
+    timer.seconds = 0.6
+    assert feed.clock() == NOW + timedelta(seconds=1.5) and feed.position.speed == 10
+    feed.pause()
+    feed.go_at(60)
+    timer.seconds = 9.0
+    assert feed.clock() == NOW + timedelta(seconds=1.5)
+
+
+def test_a_step_shows_one_reading_and_stands_there_also_on_the_way_back() -> None:
+    ats = [NOW, NOW, NOW + timedelta(seconds=1)]
+    same = [Recorded(at, "p", "test", reading("set", set_status(term=n))) for n, at in enumerate(ats)]
+    lock = Recorded(NOW + timedelta(seconds=2), "p", "test", reading("lock", LOCK))
+
+    async def scene() -> None:
+        feed = Replay("p", "test", [*same, lock], timer=Timer())
+        heard: list[str] = []
+        feed.subscribe(lambda name, _: heard.append(name))
+        feed.step(9)
+        assert feed.position.number == 4 and feed.readings.lock is not None
+        feed.step(-1)
+        assert feed.readings.lock is None and feed.clock() == NOW + timedelta(seconds=1)
+        feed.step(-2)
+        playing = asyncio.create_task(feed.run())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        # The second of the two that came at once is not played on while it stands.
+        assert (feed.position.number, term(feed.readings.set), feed.paused) == (1, 0, True)
+        feed.step(-1)
+        assert feed.position.number == 1
+        assert heard == [JUMPED] * 4
+        playing.cancel()
+        await asyncio.wait({playing})
+
+    asyncio.run(scene())
+
+
+def test_the_last_readings_of_a_source_are_those_that_have_come() -> None:
+    feed = Replay("p", "test", a_story(), timer=Timer())
+    feed.show(3)
+    assert [term(r) for r in feed.last("set", 2)] == [1, 2]
+    assert feed.last("lock", 2) == []
 
 
 def test_troubles_are_equal_by_what_they_say_and_of_one_kind() -> None:

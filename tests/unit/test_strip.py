@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +17,8 @@ from mongo_dr_console.model import coverage as covering
 from mongo_dr_console.model.coverage import Cause, Coverage, Gap, Range
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.position import Position
-from mongo_dr_console.model.strip import LEGEND, Kind, Strip, default_span, strip
+from mongo_dr_console.model.span import SPANS
+from mongo_dr_console.model.strip import LANE_LEGEND, LEGEND, Cover, Kind, Mark, Strip, default_span, strip
 
 DAY = timedelta(hours=24)
 
@@ -109,6 +112,8 @@ def test_the_span_is_a_day_or_from_the_oldest_point_on() -> None:
 
 
 def test_every_sign_but_nothing_is_explained() -> None:
+    lanes = {value.value for kind in (Cover, Mark) for value in kind} - {"nothing"}
+    assert {word for _, word in LANE_LEGEND} == lanes and len({s for s, _ in LANE_LEGEND}) == len(lanes)
     assert {word for _, word in LEGEND} == {kind.value for kind in Kind} - {"nothing"}
 
 
@@ -141,6 +146,60 @@ def test_no_cell_promises_what_is_not_covered_and_no_event_is_hidden(
             assert goal is None
     _no_cover_inside_a_gap(known, found)
     _every_event_is_there(found_events, found)
+
+
+@given(coverages(), st.integers(20, 200), st.integers(600, 30 * 86_400), st.integers(0, 90_000))
+def test_each_slice_of_the_lane_says_what_coverage_says_of_its_seconds(
+    known: Coverage, width: int, length: int, ago: int
+) -> None:
+    end = NOW - timedelta(seconds=ago)
+    found = strip(known, [], [], end - timedelta(seconds=length), end, width)
+    for number, cover in enumerate(found.covers):
+        low = found.start.timestamp() + number * found.slice_seconds
+        high = low + found.slice_seconds
+        last = number == width - 1
+        inside = [s for s in range(math.ceil(low), math.ceil(high) + 1) if s < high or (last and s == high)]
+        covered = any(r.start.t <= s <= r.end.t for r in known.ranges for s in inside)
+        # A slice shorter than a second may lie between two seconds of one range.
+        covered = covered or any(r.start.t < low and high < r.end.t for r in known.ranges)
+        gap = any(g.start.t < high and low < (g.end or at(0)).t for g in known.gaps)
+        wanted = {(True, True): "part", (True, False): "covered", (False, True): "gap"}
+        assert cover.value == wanted.get((covered, gap), "nothing"), (number, low, high)
+
+
+@given(coverages(), st.integers(20, 120), st.sampled_from(SPANS))
+def test_no_gap_is_lost_at_any_zoom(known: Coverage, width: int, span: timedelta) -> None:
+    found = strip(known, [snapshot(ago) for ago in range(0, 90_000, 5_000)], [], NOW - span, NOW, width)
+    for gap in known.gaps:
+        middle = (gap.start.t + (gap.end or at(0)).t) // 2
+        number = found.cell(Position(middle, 0))
+        if number is not None and (gap.end or at(0)).t > gap.start.t:
+            near = found.covers[max(0, number - 1) : number + 2]
+            assert Cover.GAP in near or Cover.PART in near
+
+
+def test_a_gap_within_one_second_is_seen_and_one_under_a_snapshot_too() -> None:
+    whole = Range(Position(T0 - 600, 1), Position(T0 - 300, 1), ("live",))
+    rest = Range(Position(T0 - 300, 9), Position(T0, 1), ("live",))
+    hole = Gap(whole.end, rest.start, Cause.DAMAGED, "It is damaged.")
+    known = Coverage((whole, rest), (hole,), (), rest.end, None, None, None)
+    found = strip(known, [snapshot(300)], [], NOW - timedelta(seconds=600), NOW, 20)
+    assert "".join(c.sign for c in found.covers) == "══════════▒═════════"
+    assert "".join(m.sign for m in found.marks) == "          ▲         "
+
+
+def test_a_range_that_begins_where_a_slice_ends_is_not_in_it() -> None:
+    found = strip(made((300, 0)), [], [], NOW - timedelta(seconds=600), NOW, 20)
+    assert "".join(c.sign for c in found.covers) == "          ══════════"
+
+
+def test_of_several_marks_in_one_slice_the_worst_is_shown_and_holds_have_a_sign() -> None:
+    held = snapshot(40_000, holds=("ab12",))
+    bad = covering.Branch(at(60_000), at(60_000), ("kafka",), Cause.DIVERGED, "It was rolled back.")
+    known = replace(made((80_000, 0)), branches=(bad,))
+    dropped = event(3600)
+    found = strip(known, [snapshot(3590), held, snapshot(20_000)], [dropped], NOW - DAY, NOW, 24)
+    assert "".join(m.sign for m in found.marks) == "       ◆    ■     ▲    ✗"[:24]
 
 
 def _no_cover_inside_a_gap(known: Coverage, found: Strip) -> None:

@@ -29,6 +29,7 @@ from support.readingkit import (
 
 from mongo_dr_console.model import coverage as covering
 from mongo_dr_console.model.backupfacts import Drilled
+from mongo_dr_console.model.catalogue import Verification
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.link import Link
@@ -37,6 +38,8 @@ from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.readings import Readings, Threshold
 from mongo_dr_console.model.stretch import Stretch
 from mongo_dr_console.model.verdict import Level, Verdict, grade, grade_least, verdict
+
+READ_BACK = Verification(level=3, at=NOW, good=True)
 
 
 def judged(given_readings: Readings, **changes: Any) -> Verdict:
@@ -205,13 +208,15 @@ def test_the_last_job_of_a_kind_counts_and_not_those_before() -> None:
 
 
 def test_never_restored_is_a_warning() -> None:
-    assert codes(judged(readings(snapshot(30, restore_tested_at=None)))) == ["never-restore-tested"]
+    untested = snapshot(30, restore_tested_at=None, verification=READ_BACK)
+    assert codes(judged(readings(untested))) == ["never-restore-tested"]
 
 
 def test_a_good_drill_resets_the_age_of_the_restore_test_and_another_deployments_does_not() -> None:
     def seen(ago: timedelta, identity: Identity, tested: timedelta | None = None) -> Verdict:
         drilled = (Drilled(NOW - ago, "small", identity),)
-        held = snapshot(30, restore_tested_at=None if tested is None else NOW - tested)
+        moment = None if tested is None else NOW - tested
+        held = snapshot(30, restore_tested_at=moment, verification=READ_BACK)
         reading_of_store = reading("store:local", store(held, drilled=drilled))
         return judged(readings(held, stores={"store:local": reading_of_store}))
 
@@ -222,14 +227,6 @@ def test_a_good_drill_resets_the_age_of_the_restore_test_and_another_deployments
     assert codes(old) == ["restore-test-age"] and "a small drill, was 40d" in old.text
     assert "drill" not in seen(50 * days, HERE, tested=40 * days).text
     assert codes(seen(days, ELSEWHERE)) == ["never-restore-tested"]
-
-
-def test_facts_come_worst_first_and_the_text_is_the_first() -> None:
-    dead = member("b:1", "DOWN", healthy=False, lag_seconds=None)
-    found = judged(readings(set=reading("set", set_status(dead, member("c:1", "RECOVERING")))))
-    ranks = [f.level.rank for f in found.facts]
-    assert ranks == sorted(ranks, reverse=True)
-    assert found.text == found.facts[0].text
 
 
 def test_every_level_has_a_glyph_and_a_word_of_its_own() -> None:

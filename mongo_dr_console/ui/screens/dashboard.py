@@ -16,14 +16,19 @@ from textual.widgets import Input
 
 from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.present import Panel, present
+from mongo_dr_console.model.readings import live_coverage
+from mongo_dr_console.model.span import Window, nearest
+from mongo_dr_console.model.strip import default_span
 from mongo_dr_console.model.verdict import Level, worst
 from mongo_dr_console.model.words import UNKNOWN
+from mongo_dr_console.ui.answers import answer_of
 from mongo_dr_console.ui.bannerline import banner, numbers, verdict_rows
 from mongo_dr_console.ui.lagring import LagRing
 from mongo_dr_console.ui.lines import Line
 from mongo_dr_console.ui.panelbodies import body, lag_level
 from mongo_dr_console.ui.panels import NAMES
 from mongo_dr_console.ui.tabline import lower_hint, tab_line
+from mongo_dr_console.ui.tapeline import tape_rows
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.footer import Footer
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -37,6 +42,7 @@ _SMALL_WIDTH, _SMALL_HEIGHT = 100, 32
 _MOST_ROWS = 200
 """Snapshots and jobs that a panel can be scrolled through."""
 _OF_NOW = ("0s", "1s", "2s", "3s", "4s")
+_RANGE = 4
 _UPPER, _LOWER = (1, 2, 3, 4), (5, 6)
 
 
@@ -52,6 +58,10 @@ class Dashboard(Screen[None]):
             for n in range(2, 7)
         ),
         Binding("z", "zoom", "zoom", id="dashboard.zoom"),
+        Binding("plus,i", "span(-1)", "shorter", show=False, id="dashboard.in"),
+        Binding("minus,o", "span(1)", "longer", show=False, id="dashboard.out"),
+        Binding("H", "earlier(-1)", "earlier", show=False, id="dashboard.earlier"),
+        Binding("L", "earlier(1)", "later", show=False, id="dashboard.later"),
         Binding("slash", "filter", "filter", id="dashboard.filter"),
         Binding("y", "copy", "copy", id="dashboard.copy"),
         Binding("h", "app.run_command('hold')", "hold…", show=False, id="dashboard.hold"),
@@ -70,6 +80,7 @@ class Dashboard(Screen[None]):
         self._panels: Mapping[str, Panel] = {}
         self._upper, self._lower = _UPPER[0], _LOWER[0]
         self._zoomed = False
+        self._window: Window | None = None
         self._host = gethostname()
 
     def compose(self) -> ComposeResult:
@@ -143,17 +154,20 @@ class Dashboard(Screen[None]):
         number, panels, ring = panel.number, self._panels, self.console.lags
         shown = panels.get(NAMES[number][0])
         # The age stands in the frame and is no reason to make the rest anew.
-        inputs = (shown and replace(shown, age=""), _drawn_from(number, view, ring))
+        window = self._window if self._zoomed else None
+        inputs = (shown and replace(shown, age=""), _drawn_from(number, view, ring), window)
         hint = lower_hint(number, view, panels) if self.small and not self._zoomed else Line()
-        panel.show(lambda width: body(number, view, panels, ring, width), inputs, _age(shown), hint)
+        panel.show(lambda width: body(number, view, panels, ring, width, window), inputs, _age(shown), hint)
 
     def _head(self, view: View) -> list[Line]:
         width = self.size.width
         stores = len(self.console.desk.profile.stores)
+        first = view.verdict.first
         return [
             banner(view, width, stores=stores, host=self._host, local=local_offset()),
             numbers(view, width),
-            *verdict_rows(view, width),
+            *verdict_rows(view, width, answer=answer_of(self.console, first) if first else None),
+            *tape_rows(view, width),
         ]
 
     def _tabs(self, view: View) -> Line:
@@ -214,6 +228,30 @@ class Dashboard(Screen[None]):
         self._arrange()
         self._draw()
 
+    def action_span(self, by: int) -> None:
+        """Show a shorter or a longer stretch of the restorable range, from ten minutes to thirty days."""
+        if (window := self._looked_at()) is not None and self._view is not None:
+            self._window = window.zoomed(by, self._view.now)
+            self._draw()
+
+    def action_earlier(self, halves: int) -> None:
+        """Move the stretch of the restorable range by half of it."""
+        if (window := self._looked_at()) is not None and self._view is not None:
+            self._window = window.moved(halves, self._view.now)
+            self._draw()
+
+    def _looked_at(self) -> Window | None:
+        """The stretch that the range panel shows; it is zoomed for that. None: nothing is known yet."""
+        view = self._view
+        if view is None:
+            return None
+        if not self._zoomed or self.focused_panel.number != _RANGE:
+            self.action_choose(_RANGE)
+            if not self._zoomed:
+                self.action_zoom()
+        start, end = default_span(live_coverage(view.readings, view.now), view.now)
+        return self._window or nearest(end - start)
+
     def action_move(self, by: int) -> None:
         """Move the cursor in the focused panel."""
         self.focused_panel.move(by)
@@ -239,13 +277,16 @@ class Dashboard(Screen[None]):
         field.focus()
 
     def action_back(self) -> None:
-        """Clear the filter, or leave the zoom."""
+        """Clear the filter, leave the zoom, or go back to the list of profiles."""
         panel = self._filtered if self.query_one("#filter", Input).display else self.focused_panel
         if self.query_one("#filter", Input).display or panel.needle:
             panel.needle = ""
             self._close_filter()
         elif self._zoomed:
             self.action_zoom()
+        elif self.console.options.listed:
+            self.console.to_list = True
+            self.app.exit()
 
     _filtered: PanelView
 

@@ -27,7 +27,7 @@ COMMANDS: tuple[Command, ...] = (
         "facts",
         "v",
         "facts",
-        "All facts of the verdict, the worst first.",
+        "All facts of the verdict, the most urgent first.",
         _facts,
         _shown_already,
         shown=True,

@@ -92,7 +92,7 @@ async def _ask_and_release(app: ConsoleApp) -> None:
 def _no_release(app: ConsoleApp) -> str:
     if why := _no_hold(app):
         return why
-    return "" if _chosen(app) is not None else "No hold is chosen: the list of holds has them (H)."
+    return "" if _chosen(app) is not None else "No hold is chosen: the list of holds has them (K)."
 
 
 def _chosen(app: ConsoleApp) -> Hold | None:
@@ -125,7 +125,7 @@ def _work(app: ConsoleApp, work: Coroutine[Any, Any, None]) -> None:
 COMMANDS: tuple[Command, ...] = (
     Command(
         "holds",
-        "H",
+        "K",
         "holds",
         "What nothing may prune: ranges and snapshots, with reason, by whom and since when.",
         _holds,

@@ -6,14 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 
-from mongo_dr_console.ui.lines import Line, Role, Span, line
+from mongo_dr_console.ui.lines import Line, Role, Span, fit, line, shrunk
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 
 _GAP = "   "
+_INDENT, _SIGN = 2, 4
+"""Cells before the first choice, and before the words of each."""
 
 
 class ChoiceBar(LinesView, can_focus=True):
@@ -80,14 +83,29 @@ class ChoiceBar(LinesView, can_focus=True):
             self._draw()
             self.post_message(self.Chosen(self, key))
 
+    def on_resize(self) -> None:
+        self._draw()
+
     def _marked(self) -> list[Span]:
         focused = self.has_focus
         found: list[Span] = []
-        for key, text in self._choices:
+        for key, text in zip((key for key, _ in self._choices), self._texts(), strict=True):
             chosen = key == self._chosen
             role: Role = ("cursor" if focused else "strong") if chosen else ""
             found.append((f"({'●' if chosen else ' '}) {text}", role))
         return found
+
+    def _texts(self) -> list[str]:
+        """What the choices say; where there is no room for all, the longest give way, and none is hidden."""
+        texts = [text for _, text in self._choices]
+        if not self.size.width:
+            return texts
+        around = _INDENT + len(_GAP) * (len(texts) - 1) + _SIGN * len(texts)
+        room = max(len(texts), self.size.width - around)
+        return [
+            fit(text, width)
+            for text, width in zip(texts, shrunk([cell_len(t) for t in texts], room), strict=True)
+        ]
 
     def _draw(self) -> None:
         spans: list[Span] = [("▶ " if self.has_focus else "  ", "")]

@@ -15,7 +15,16 @@ from mongo_dr_console.ui.widgets.lines_view import LinesView
 if TYPE_CHECKING:
     from mongo_dr_console.ui.app import ConsoleApp
 
-_FIRST = ("restore", "arm", "backup")
+_FIRST = (
+    "restore",
+    "arm",
+    "backup",
+    "replay-next",
+    "replay-previous",
+    "replay-step",
+    "replay-back",
+    "replay-speed",
+)
 """Commands that come before the screen's own keys."""
 _LAST = ("palette", "help")
 """They stand at the end, and are there at every width."""

@@ -10,6 +10,7 @@ from mongo_dr_console.model.verdict import Level
 from mongo_dr_console.model.words import UNKNOWN, clock
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
 from mongo_dr_console.ui.lines import Line, Role, Span, fit, joined, line
+from mongo_dr_console.ui.tapeline import tape_number
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 
@@ -42,7 +43,7 @@ def status_row(view: View, width: int) -> Line:
     level = view.verdict.level
     judged: Role = "armed" if role == "armed" else ROLE_OF_LEVEL[level]
     right = line((f" {level.glyph} {level_word(level)} ", judged))
-    parts = [view.access_word]
+    parts = [f"{view.access_word}{tape_number(view)}"]
     if view.armed_seconds is not None:
         parts.append(armed_text(view.armed_seconds))
     if view.paused:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, ClassVar
 
 from textual.binding import Binding, BindingType
@@ -10,29 +12,30 @@ from textual.message import Message
 
 from mongo_dr_console.model.coverage import Coverage
 from mongo_dr_console.model.position import Position
-from mongo_dr_console.model.strip import LEGEND, Kind, Strip
+from mongo_dr_console.model.span import Window, nearest
+from mongo_dr_console.model.strip import Kind, Strip
 from mongo_dr_console.model.words import clock, moment
-from mongo_dr_console.ui.lines import Line, Role, Span, fitted, line, wrapped
+from mongo_dr_console.ui.lines import Span, fitted, line, wrapped
+from mongo_dr_console.ui.striplines import extent, lanes, legend
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 
-_ROLES: dict[Kind, Role] = {
-    Kind.EVENT: "critical",
-    Kind.SNAPSHOT: "info",
-    Kind.GAP: "warning",
-    Kind.COVERED: "fine",
-    Kind.NOTHING: "",
-}
+Drawing = Callable[[Window | None], Strip | None]
+"""Makes the strip of a stretch of time; None: the one that is shown first."""
 
 
 class StripView(LinesView, can_focus=True):
-    """Cells, hours, legend, and where the cursor stands."""
+    """What happened, what is covered, hours, legend, and where the cursor stands."""
 
-    DEFAULT_CSS = "StripView { height: auto; max-height: 6; }"
+    DEFAULT_CSS = "StripView { height: auto; max-height: 7; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "go(-1)", "earlier", show=False, id="strip.left"),
         Binding("right,l", "go(1)", "later", show=False, id="strip.right"),
         Binding("home", "edge(-1)", "earliest", show=False, id="strip.first"),
         Binding("end", "edge(1)", "latest", show=False, id="strip.last"),
+        Binding("plus,i", "zoom(-1)", "shorter", show=False, id="strip.in"),
+        Binding("minus,o", "zoom(1)", "longer", show=False, id="strip.out"),
+        Binding("H", "pan(-1)", "before", show=False, id="strip.before"),
+        Binding("L", "pan(1)", "after", show=False, id="strip.after"),
         Binding("enter,space", "pick", "choose", show=False, id="strip.choose"),
     ]
 
@@ -51,13 +54,40 @@ class StripView(LinesView, can_focus=True):
     def __init__(self, **widget: Any) -> None:
         super().__init__(**widget)
         self._strip: Strip | None = None
+        self._drawing: Drawing | None = None
+        self._window: Window | None = None
+        self._now: datetime | None = None
         self._coverage: Coverage | None = None
         self._cursor: Position | None = None
         self._skipped = ""
 
-    def update(self, strip: Strip | None, coverage: Coverage | None) -> None:
-        """Shows the strip as it is now; the cursor stays where it is in time."""
-        self._strip, self._coverage = strip, coverage
+    def update(self, drawing: Drawing, coverage: Coverage | None, now: datetime) -> None:
+        """Shows the strip as it is now; the cursor and the stretch that is looked at stay."""
+        self._drawing, self._coverage, self._now = drawing, coverage, now
+        self._strip = drawing(self._window)
+        self._draw()
+
+    def action_zoom(self, by: int) -> None:
+        """Shows a shorter or a longer stretch of time, with the cursor in its middle."""
+        about = None if self._cursor is None else self._cursor.time
+        if self._strip is not None and self._now is not None:
+            self._look(self._seen.zoomed(by, self._now, about))
+
+    def action_pan(self, halves: int) -> None:
+        """Shows what was half a strip before or after."""
+        if self._strip is not None and self._now is not None:
+            self._look(self._seen.moved(halves, self._now))
+
+    @property
+    def _seen(self) -> Window:
+        """The stretch that is looked at, the first one included."""
+        assert self._strip is not None
+        return self._window or nearest(self._strip.end - self._strip.start)
+
+    def _look(self, window: Window) -> None:
+        assert self._drawing is not None
+        self._window, self._skipped = window, ""
+        self._strip = self._drawing(window)
         self._draw()
 
     def action_go(self, by: int) -> None:
@@ -123,24 +153,21 @@ class StripView(LinesView, can_focus=True):
             text = "What can be restored to is not known yet: say a time below all the same."
             self.set_lines([fitted(line((f"  {text}", "dim")), width)])
             return
-        place = self._place()
-        spans: list[Span] = [("▶ " if self.has_focus else "  ", "")]
-        for number, cell in enumerate(self._strip.cells):
-            role: Role = "cursor" if number == place else _ROLES[cell.kind]
-            # A cursor is seen without colours too.
-            spans.append(("█" if number == place and self.has_focus else cell.sign, role))
-        legend = "  ".join(f"{sign} {word}" for sign, word in LEGEND)
-        self.set_lines(
-            [
-                Line(tuple(spans)),
-                line("  ", (self._strip.labels, "dim")),
-                fitted(line((f"  {legend}  █ cursor", "dim")), width),
-                line("  ", self._told()),
-                *(line("  ", *part.spans) for part in wrapped(self._skipped, width - 2, "warning")),
-            ][: None if self._skipped else 4]
-        )
+        marks, covers = lanes(self._strip, self._place(), focused=self.has_focus)
+        shown = [marks, covers, line("  ", (self._strip.labels, "dim"))]
+        shown.append(legend(self._strip, width))
+        shown.append(fitted(line("  ", self._told(), (f"  {self._extent()}", "dim")), width))
+        if self._skipped:
+            shown += [line("  ", *part.spans) for part in wrapped(self._skipped, width - 2, "warning")]
+        self.set_lines(shown)
+
+    def _extent(self) -> str:
+        """What is looked at, once that was chosen."""
+        if self._window is None or self._now is None or self._strip is None:
+            return ""
+        return extent(self._window, self._now)
 
     def _told(self) -> Span:
         if self._cursor is None:
-            return "← and → go along what is covered, enter takes it", "dim"
+            return "← → along what is covered, enter takes it, + - zoom, H L earlier, later", "dim"
         return f"{moment(self._cursor.time)} ({self._cursor})", "strong"

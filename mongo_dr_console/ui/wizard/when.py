@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -12,6 +13,7 @@ from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input
 
 from mongo_dr_console.model.position import Bound, Limit
+from mongo_dr_console.model.span import Window
 from mongo_dr_console.model.strip import Kind, Strip, default_span, strip
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.wizard import Base, Step, Way, problem, settle, stops_at, with_base
@@ -133,7 +135,7 @@ class WhenStep(StepView):
             said = f"{way_line(state)}{self._still_looking()}" if facts.undoable else self._no_events()
             self.query_one("#undoing-said", LinesView).set_lines(indented(said, width, "dim"))
         elif state.way == "time":
-            self.query_one(StripView).update(self._strip(width - 2), facts.coverage)
+            self.query_one(StripView).update(partial(self._strip, width - 2), facts.coverage, facts.now)
             text, good = meaning(state, facts)
             self.query_one("#said", LinesView).set_lines(
                 indented(text, width, "dim") if good else indented(text, width, "critical", "✗")
@@ -181,12 +183,14 @@ class WhenStep(StepView):
         except WrongUse:
             return None
 
-    def _strip(self, width: int) -> Strip | None:
+    def _strip(self, width: int, window: Window | None) -> Strip | None:
         facts = self.wizard.known
         if facts.coverage is None or width < 10:
             return None
-        start, end = default_span(facts.coverage, facts.now)
-        return strip(facts.coverage, facts.snapshots, facts.events, start, end, width)
+        start, end = default_span(facts.coverage, facts.now) if window is None else window.bounds(facts.now)
+        follows = window is None or window.end is None
+        known = facts.coverage, facts.snapshots, facts.events
+        return strip(*known, start, end, width, until_now=follows)
 
     def _no_events(self) -> str:
         reading = self.wizard.view.readings.events
