@@ -12,6 +12,7 @@ import typer
 
 from mongo_dr_console.cli.context import Chosen, choose
 from mongo_dr_console.cli.output import print_json, write_lines
+from mongo_dr_console.model.documentid import parse_identity
 from mongo_dr_console.model.documents import ChangeDocument, FindDocument, HistoryDocument, Scanned
 from mongo_dr_console.model.event import CHANGES, LOGINS, Event
 from mongo_dr_console.model.eventscan import DEFAULT_MINIMUM, Filter
@@ -221,30 +222,3 @@ def _one_namespace(patterns: tuple[str, ...]) -> str:
         return str(Namespace.parse(patterns[0]))
     except ValueError as error:
         raise WrongUse("namespace-wrong", f"This is {error}.", "Say it: --ns db.coll") from None
-
-
-def parse_identity(text: str) -> list[Any]:
-    """What a typed ``_id`` can mean: Extended JSON for sure, else the string, and a number or an ObjectId
-    where it looks like one.
-
-    Raises:
-        WrongUse: A brace or bracket that begins no Extended JSON.
-    """
-    import re
-
-    from bson import ObjectId, json_util
-    from bson.int64 import Int64
-
-    if text[:1] in ("{", "[", '"'):
-        try:
-            return [json_util.loads(text)]
-        except (ValueError, TypeError):
-            raise WrongUse("id-wrong", f"The _id is not Extended JSON: {text!r}.") from None
-    meant: list[Any] = [text]
-    if ObjectId.is_valid(text):
-        meant.append(ObjectId(text))
-    if re.fullmatch(r"-?\d{1,18}", text):
-        meant.append(Int64(text))
-    elif re.fullmatch(r"-?\d+\.\d+", text):
-        meant.append(float(text))
-    return meant

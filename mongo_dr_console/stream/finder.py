@@ -9,10 +9,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import bson
 from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.describe import describe_entry, describe_operation
+from mongo_dr_console.model.documentid import comparable
 from mongo_dr_console.model.entryhead import head, operation_type, place_of
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.eventscan import (
@@ -188,7 +188,7 @@ def document_history(
     away or brought it, in order. The ids are alternatives: what was typed may be a number or a string.
     """
     assembler = TransactionAssembler()
-    keys = {_comparable(i) for i in identities}
+    keys = {comparable(i) for i in identities}
     for window in source.windows():
         start, end = max(since, window.start), min(until, window.end)
         if start > end:
@@ -199,7 +199,7 @@ def document_history(
             batches = source.read(start, end)
         for raw in _entries(batches):
             for operation in assembler.feed(raw_entry(raw)):
-                if _concerns(operation, namespace, keys):
+                if concerns(operation, namespace, keys):
                     yield Change(
                         position=operation.position,
                         operation=operation.command or operation.op,
@@ -416,9 +416,11 @@ def _oldest(source: StreamSource, start: Position, count: int) -> list[bytes]:
 # The history of a document
 
 
-def _concerns(operation: Operation, namespace: str, keys: set[bytes]) -> bool:
+def concerns(operation: Operation, namespace: str, keys: set[bytes]) -> bool:
+    """Whether it wrote a document with one of these ``_id`` (see ``comparable``), or is a command that took
+    its collection away or brought it."""
     if operation.op != "c":
-        return operation.namespace == namespace and _comparable(operation.document_id) in keys
+        return operation.namespace == namespace and comparable(operation.document_id) in keys
     database, _, collection = namespace.partition(".")
     name = operation.command
     if name == "renameCollection":
@@ -426,16 +428,3 @@ def _concerns(operation: Operation, namespace: str, keys: set[bytes]) -> bool:
     if operation.database != database:
         return False
     return name == "dropDatabase" or (name in ("drop", "create") and operation.document[name] == collection)
-
-
-def _comparable(value: Any) -> bytes:
-    """Equal for values that the server takes for the same ``_id``: numbers by value, all else by type."""
-    if isinstance(value, RawBSONDocument):
-        return b"d" + bytes(value.raw)
-    if isinstance(value, dict):
-        return b"d" + bson.encode(value)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
-        # Integers that a double cannot hold stay themselves.
-        return b"n" + repr(value if number != value and isinstance(value, int) else number).encode()
-    return b"v" + bson.encode({"": value})

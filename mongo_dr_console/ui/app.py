@@ -40,9 +40,11 @@ from mongo_dr_console.ui.glyphs import AsciiOnly
 from mongo_dr_console.ui.keymap import checked
 from mongo_dr_console.ui.lagring import KEPT, LagRing
 from mongo_dr_console.ui.screens.alert_commands import COMMANDS as ALERT_COMMANDS
+from mongo_dr_console.ui.screens.browse_commands import COMMANDS as BROWSE_COMMANDS
 from mongo_dr_console.ui.screens.dashboard_commands import COMMANDS as DASHBOARD_COMMANDS
 from mongo_dr_console.ui.screens.drill_commands import COMMANDS as DRILL_COMMANDS
 from mongo_dr_console.ui.screens.failover_commands import COMMANDS as FAILOVER_COMMANDS
+from mongo_dr_console.ui.screens.hold_commands import COMMANDS as HOLD_COMMANDS
 from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
 from mongo_dr_console.ui.screens.replay_commands import COMMANDS as REPLAY_COMMANDS
 from mongo_dr_console.ui.screens.replay_commands import tape_of
@@ -68,6 +70,8 @@ COMMANDS: tuple[Command, ...] = (
     *FAILOVER_COMMANDS,
     *REPLAY_COMMANDS,
     *SCHEDULE_COMMANDS,
+    *BROWSE_COMMANDS,
+    *HOLD_COMMANDS,
     *CONSOLE_COMMANDS,
 )
 
@@ -135,6 +139,8 @@ class ConsoleApp(App[None]):
         """What a recording tells, once it was looked through."""
         self.happenings: deque[Happening] = deque(maxlen=_HAPPENINGS_KEPT)
         """What was observed since the console was opened, the newest last."""
+        self.values_hidden = False
+        """Whether screens leave the values of documents out."""
         self.lags = LagRing().noted(feed.readings.set)
         """The members' lag of the last minutes."""
         self.to_list = False

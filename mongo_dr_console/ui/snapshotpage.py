@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from mongo_dr_console.model.backupfacts import StoreFacts
-from mongo_dr_console.model.catalogue import SnapshotEntry, Verification
+from mongo_dr_console.model.catalogue import LEVELS, SnapshotEntry, Verification
 from mongo_dr_console.model.plantext import when
 from mongo_dr_console.model.words import duration, moment, size
-from mongo_dr_console.ui.jobpages import STATES, Sign, labelled
-from mongo_dr_console.ui.lines import Line, Role, joined, line, table, wrapped
+from mongo_dr_console.ui.jobpages import STATES, Sign, labelled, rule
+from mongo_dr_console.ui.lines import Line, Role, fitted, joined, line, table, wrapped
 from mongo_dr_console.workers.desk import Content
 
 _LABEL = 16
@@ -42,7 +42,32 @@ def snapshot_lines(
             rows += wrapped(entry.problem.hint, width)
     for label, text, role in _facts(entry, stores):
         rows += labelled(label, text, width, _LABEL, role)
-    return rows
+    return [*rows, *ladder_lines(entry.verification, width)]
+
+
+def ladder_lines(found: Verification | None, width: int) -> list[Line]:
+    """Every rung of verification, and when it was last reached; where damage was found there is none."""
+    rungs = [_rung(level, found) for level in LEVELS]
+    half = width // 2
+    pairs = zip(rungs[::2], rungs[1::2], strict=True)
+    rows = [Line((*fitted(a, half, fill=True).spans, *fitted(b, half).spans)) for a, b in pairs]
+    return [rule("Verification ladder", width), *rows]
+
+
+def _rung(level: int, found: Verification | None) -> Line:
+    at, lead = _reached(found).get(level), f"{level} {LEVELS[level]:<11}"
+    if at is not None:
+        return line(("✓ ", "fine"), f"{lead}{moment(at)}")
+    if found is not None and not found.good and level == found.level:
+        return line(("✗ ", "critical"), f"{lead}BAD {moment(found.at)}")
+    return line((f"- {lead}not reached", "dim"))
+
+
+def _reached(found: Verification | None) -> dict[int, datetime]:
+    """Level to when; each level holds those below it."""
+    if found is None or not found.good:
+        return {}
+    return dict.fromkeys(range(1, min(found.level, 5) + 1), found.at) | dict(found.rungs)
 
 
 def _sign(entry: SnapshotEntry) -> Sign:

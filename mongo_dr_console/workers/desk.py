@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.alert import EVERYTHING
@@ -21,18 +21,23 @@ from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding
+from mongo_dr_console.model.hold import Hold
 from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.namespace import Namespace
+from mongo_dr_console.model.operationpage import DocumentHistory, OperationPage, Way
 from mongo_dr_console.model.plan import Intent, Plan
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.scheduleview import ScheduleDocument
-from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
-from mongo_dr_console.model.when import limit_before, limit_through, parse_when
+from mongo_dr_console.model.trouble import Failed, Refused, Trouble, WrongUse
+from mongo_dr_console.model.when import event_by_id, limit_before, limit_through, parse_when
 from mongo_dr_console.workers import jobs
 from mongo_dr_console.workers.access import ConsoleAccess, needed_for, require
 from mongo_dr_console.workers.jobs import JobFolder
 from mongo_dr_console.workers.jobwatch import JobWatch
+
+if TYPE_CHECKING:
+    from mongo_dr_console.workers.holding import Noted
 
 Compression = Literal["gzip", "zstd", "none"]
 
@@ -127,8 +132,6 @@ class Desk:
         Raises:
             WrongUse: It is none.
         """
-        from mongo_dr_console.model.when import event_by_id
-
         when = parse_when(
             text,
             now=datetime.now(UTC),
@@ -304,7 +307,76 @@ class Desk:
 
         return read_schedule(self.name, self.profile, datetime.now(UTC))
 
+    def operations(self, position: Position, way: Way, count: int, pattern: str) -> OperationPage:
+        """The operations before a position, or after it (it included).
+
+        Args:
+            pattern: Only those of such namespaces; empty: all.
+
+        Raises:
+            Trouble: Neither the deployment nor a store that has it can be read.
+        """
+        from mongo_dr_console.workers.browsing import operations_around
+
+        return operations_around(self.profile, position, way, count, pattern)
+
+    def document(self, namespace: str, identities: Sequence[Any], until: Position | None) -> DocumentHistory:
+        """The newest operations on one document, up to a position (included).
+
+        Args:
+            identities: What its ``_id`` may be.
+
+        Raises:
+            Trouble: Neither the deployment nor a store that has it can be read.
+        """
+        from mongo_dr_console.workers.browsing import document_history
+
+        return document_history(self.profile, namespace, identities, until)
+
+    def holds(self) -> tuple[tuple[Hold, ...], dict[str, Trouble]]:
+        """What nothing may prune, oldest first, and by name why a store could not be asked.
+
+        Raises:
+            Trouble: There is no store, or none answers.
+        """
+        from mongo_dr_console.workers.holding import list_holds
+
+        found, unread = list_holds(self.profile)
+        return tuple(found), unread
+
     # Doing
+
+    def hold(self, what: str, reason: str, events: Sequence[Event], latest: Position | None) -> Noted:
+        """Puts a hold on a range (``FROM..TO``, ``event:ID``) or a snapshot, in every store.
+
+        Raises:
+            Refused: Not armed, or no access.
+            WrongUse: No such range, event or snapshot; no reason.
+            Trouble: No store could be told.
+        """
+        from mongo_dr_console.model.catalogue import is_snapshot_name
+        from mongo_dr_console.workers.holding import add_hold, range_of
+
+        self.access.require("operate")
+        wanted = what.strip()
+        if is_snapshot_name(wanted):
+            return add_hold(self.name, self.profile, reason, span=None, snapshot=wanted)
+        span = range_of(wanted, lambda text: _touched(text, events, latest))
+        return add_hold(self.name, self.profile, reason, span=span, snapshot=None)
+
+    def release(self, hold: str, typed: str) -> Noted:
+        """Takes a hold back, in every store. ``typed`` is its id.
+
+        Raises:
+            Refused: Not armed, no access, or something else was typed.
+            Trouble: No store could be told.
+        """
+        from mongo_dr_console.workers.holding import release_hold
+
+        self.access.require("operate")
+        if typed != hold:
+            raise _not_confirmed(hold)
+        return release_hold(self.name, self.profile, hold)
 
     def restore(self, plan: Plan, typed: str) -> Started:
         """Starts the restore.
@@ -412,6 +484,16 @@ class Desk:
                 "profile-unknown", f"There is no profile {name!r}.", f"Known: {', '.join(profiles)}"
             )
         return name, profiles[name]
+
+
+def _touched(text: str, events: Sequence[Event], latest: Position | None) -> tuple[Position, Position]:
+    """What one time means; of an event the entry before it belongs to it: that is what a restore goes back
+    to."""
+    when = parse_when(
+        text, now=datetime.now(UTC), latest=latest, events=lambda wanted: event_by_id(list(events), wanted)
+    )
+    before = when.event.before if when.event is not None else None
+    return before or when.first, when.last
 
 
 def _not_confirmed(wanted: str) -> Refused:

@@ -21,18 +21,23 @@ from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding, fine
+from mongo_dr_console.model.hold import Hold
 from mongo_dr_console.model.namespace import Namespace
+from mongo_dr_console.model.operationpage import DocumentHistory, OperationPage, Way
 from mongo_dr_console.model.plan import Intent, Plan
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.scheduleview import ScheduleDocument
 from mongo_dr_console.model.trouble import Trouble
+from mongo_dr_console.stream import around
+from mongo_dr_console.stream.source import StreamSource
 from mongo_dr_console.ui.app import ConsoleApp, Options
 from mongo_dr_console.workers.access import ConsoleAccess
 from mongo_dr_console.workers.desk import Content, Desk, Started, Target
 from mongo_dr_console.workers.jobs import JobFolder
 from mongo_dr_console.workers.pollers import Listener
 from support.drillkit import drill
+from support.entrykit import Oplog, Recorded
 from support.readingkit import LIMITS, NOW, readings
 
 WIDE, SMALL = (120, 36), (80, 24)
@@ -105,6 +110,9 @@ class FakeDesk(Desk):
             agent_seen_at=None,
             kinds=(),
         )
+        self.oplog: StreamSource = Recorded(_some_operations())
+        """What operations are read from."""
+        self.the_holds: tuple[tuple[Hold, ...], dict[str, Trouble]] = ((), {})
         self.the_drills: tuple[list[DrillRecord], list[str]] = ([drill()], [])
         self.ledger: tuple[tuple[FailoverRecord, ...], tuple[str, ...]] = ((), ())
 
@@ -134,6 +142,18 @@ class FakeDesk(Desk):
     def drills(self) -> tuple[list[DrillRecord], list[str]]:
         self._asked("drills")
         return self.the_drills
+
+    def operations(self, position: Position, way: Way, count: int, pattern: str) -> OperationPage:
+        self._asked("operations", position, way, pattern)
+        return around.page(self.oplog, position, way, count, pattern)
+
+    def document(self, namespace: str, identities: Sequence[Any], until: Position | None) -> DocumentHistory:
+        self._asked("document", namespace, tuple(identities), until)
+        return around.on_document(self.oplog, namespace, identities, until)
+
+    def holds(self) -> tuple[tuple[Hold, ...], dict[str, Trouble]]:
+        self._asked("holds")
+        return self.the_holds
 
     def writes_since(self, job: str) -> int | None:
         self._asked("writes_since", job)
@@ -167,6 +187,14 @@ class FakeDesk(Desk):
         self.asked.append((name, *arguments))
         if name in self.failing:
             raise self.failing[name]
+
+
+def _some_operations() -> Oplog:
+    oplog = Oplog(now=NOW.timestamp() - 2 * 3600)
+    for number in range(20):
+        oplog.insert("shop.orders", number)
+        oplog.wait(600)
+    return oplog
 
 
 def console(

@@ -31,18 +31,24 @@ from mongo_dr_console.ui.screens.arm import Arm
 from mongo_dr_console.ui.screens.backup import BackupDialog, CopyDialog, VerifyDialog
 from mongo_dr_console.ui.screens.choice import Choice
 from mongo_dr_console.ui.screens.dashboard import Dashboard
+from mongo_dr_console.ui.screens.document import DocumentScreen
 from mongo_dr_console.ui.screens.drill_dialog import DrillDialog
 from mongo_dr_console.ui.screens.drills import DrillScreen, DrillsScreen
 from mongo_dr_console.ui.screens.facts import FactsScreen
 from mongo_dr_console.ui.screens.failover import FailoverScreen
 from mongo_dr_console.ui.screens.help import Help
+from mongo_dr_console.ui.screens.hold import HoldDialog
+from mongo_dr_console.ui.screens.holds import HoldsScreen
 from mongo_dr_console.ui.screens.job import JobScreen
 from mongo_dr_console.ui.screens.jobs import JobsScreen
+from mongo_dr_console.ui.screens.operation import OperationScreen
+from mongo_dr_console.ui.screens.operations import OperationsScreen
 from mongo_dr_console.ui.screens.palette import Palette
 from mongo_dr_console.ui.screens.schedule import ScheduleScreen
 from mongo_dr_console.ui.screens.silence import SilenceDialog
 from mongo_dr_console.ui.screens.snapshot import SnapshotScreen
 from mongo_dr_console.ui.screens.typed import TypedConfirmation
+from mongo_dr_console.ui.screens.wanted import BringBackDialog, DocumentDialog, PositionDialog
 from mongo_dr_console.ui.wizard.bases import BasesScreen
 from mongo_dr_console.ui.wizard.screen import WizardScreen
 from mongo_dr_console.workers import jobs
@@ -69,16 +75,44 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "snapshot": (SnapshotScreen, "snapshot:20261122_004640@local"),
     "drills": (DrillsScreen, ("D",)),
     "drill": (DrillScreen, ("D", "enter")),
+    "operations": (OperationsScreen, ("5", "O")),
+    "operation": (OperationScreen, ("5", "O", "enter")),
+    "bring back": (BringBackDialog, ("5", "O", "u")),
+    "position": (PositionDialog, ("1", "O")),
+    "document": (DocumentScreen, ("5", "O", "d")),
+    "which document": (DocumentDialog, (":", *"document", "enter")),
+    "holds": (HoldsScreen, ("K",)),
     "arm": (Arm, ("A",)),
     **{f"wizard {int(step)}": (WizardScreen, step) for step in Step},
     "wizard, a time": (WizardScreen, ("R", "enter", "t")),
     "bases": (BasesScreen, ("R", "enter", "c")),
 }
 
-ONLY_ARMED = {BackupDialog, CopyDialog, VerifyDialog, DrillDialog, SilenceDialog, TypedConfirmation, Choice}
+ONLY_ARMED = {
+    BackupDialog,
+    CopyDialog,
+    VerifyDialog,
+    DrillDialog,
+    SilenceDialog,
+    HoldDialog,
+    TypedConfirmation,
+    Choice,
+}
 """Dialogs that an unarmed console must not even open."""
 
-ASKED = ("start", "drills", "plan", "preflight", "contents", "targets", "write", "ledger", "schedule")
+ASKED = (
+    "start",
+    "drills",
+    "plan",
+    "preflight",
+    "contents",
+    "targets",
+    "write",
+    "ledger",
+    "schedule",
+    "operations",
+    "holds",
+)
 """Groups of workers that end by themselves."""
 
 
@@ -152,6 +186,9 @@ async def goes_to(app: ConsoleApp, pilot: Pilot[Any], kind: type[Screen[Any]], w
     else:
         for key in way:
             await press(app, pilot, key)
+            # What the screen asks when it comes up must be answered before the next key.
+            await pilot.pause()
+            await settled(app, pilot)
     return await shows(app, pilot, kind)
 
 
@@ -250,7 +287,7 @@ async def test_every_entry_of_the_palette(name: str, access: Access, started: li
 
 def test_no_screen_is_missing_here() -> None:
     everything()
-    abstract = {"Leaving", "Dialog"}
+    abstract = {"Leaving", "Dialog", "FieldsDialog"}
     known = {kind for kind, _ in SCREENS.values()} | ONLY_ARMED
     assert {k.__name__ for k in ours(Screen)} - abstract == {k.__name__ for k in known}
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 from bson import ObjectId
-from entrykit import Oplog
 from hypothesis import given
 from hypothesis import strategies as st
+from support.entrykit import Oplog
 
 from mongo_dr_console.model.describe import describe_entry, describe_operation, shown_value
 from mongo_dr_console.model.oplogentry import TransactionAssembler, raw_entry

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from entrykit import START, Oplog, Recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.entrykit import START, Oplog, Recorded
 
 from mongo_dr_console.model.eventfacts import EventFacts
 from mongo_dr_console.model.eventscan import Filter

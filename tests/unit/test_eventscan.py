@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 from bson.int64 import Int64
-from entrykit import START, Oplog, Recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.entrykit import START, Oplog, Recorded
 
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.eventscan import GAP_SECONDS, Filter, changed_fields, selects

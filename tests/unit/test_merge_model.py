@@ -8,7 +8,7 @@ from typing import Any
 import bson
 import pytest
 from bson.raw_bson import RawBSONDocument
-from entrykit import Oplog
+from support.entrykit import Oplog
 
 from mongo_dr_console.engines.builtin.merge_log import WRITTEN, Conflicts, WrittenLog, written
 from mongo_dr_console.engines.builtin.merge_log import Written as Record

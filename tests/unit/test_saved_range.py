@@ -14,9 +14,9 @@ import bson
 import pytest
 import zstandard
 from bson import Int64, Timestamp
-from entrykit import Oplog, Recorded
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.entrykit import Oplog, Recorded
 
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.position import Position
@@ -180,7 +180,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
 _KILLED = """
 import sys
 from pathlib import Path
-from entrykit import Oplog
+from support.entrykit import Oplog
 from mongo_dr_console.stream.saved import SavedRangeWriter
 
 log = Oplog()

@@ -12,9 +12,9 @@ import bson
 import pytest
 import zstandard
 from bson import Int64
-from entrykit import Oplog
 from hypothesis import given
 from hypothesis import strategies as st
+from support.entrykit import Oplog
 
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.identity import Identity

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from entrykit import Oplog
+from support.entrykit import Oplog
 
 from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.position import Position

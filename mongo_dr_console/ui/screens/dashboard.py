@@ -64,6 +64,7 @@ class Dashboard(Screen[None]):
         Binding("L", "earlier(1)", "later", show=False, id="dashboard.later"),
         Binding("slash", "filter", "filter", id="dashboard.filter"),
         Binding("y", "copy", "copy", id="dashboard.copy"),
+        Binding("h", "app.run_command('hold')", "hold…", show=False, id="dashboard.hold"),
         Binding("j,down", "move(1)", "down", show=False, id="dashboard.down"),
         Binding("k,up", "move(-1)", "up", show=False, id="dashboard.up"),
         Binding("pagedown", "move(10)", "ten down", show=False, id="dashboard.page-down"),
@@ -114,6 +115,12 @@ class Dashboard(Screen[None]):
     def focused_panel(self) -> PanelView:
         """The panel that keys are for: the focused one, else the chosen one."""
         return self.focused if isinstance(self.focused, PanelView) else self.panel(self._chosen)
+
+    @property
+    def pointed(self) -> str:
+        """What the row under the cursor points to, as ``open_key`` takes it; empty: nothing."""
+        item = self.focused_panel.item
+        return "" if item is None else item.key
 
     # Showing
 
@@ -251,8 +258,7 @@ class Dashboard(Screen[None]):
 
     def action_open(self) -> None:
         """Open what the row under the cursor points to."""
-        item = self.focused_panel.item
-        self.console.open_key("" if item is None else item.key)
+        self.console.open_key(self.pointed)
 
     def action_copy(self) -> None:
         """Copy the row under the cursor, or the whole panel where it has none."""

@@ -40,6 +40,7 @@ class SnapshotScreen(Screen[None]):
         Binding("R", "restore", "restore from it…", id="snapshot.restore"),
         Binding("V", "app.run_command('verify')", "verify…", id="snapshot.verify"),
         Binding("C", "app.run_command('copy')", "copy…", show=False, id="snapshot.copy"),
+        Binding("h", "app.run_command('hold')", "hold…", show=False, id="snapshot.hold"),
         Binding("escape", "back", "back", id="snapshot.back"),
         Binding("j", "scroll(1)", "scroll down", show=False, id="snapshot.down"),
         Binding("k", "scroll(-1)", "scroll up", show=False, id="snapshot.up"),

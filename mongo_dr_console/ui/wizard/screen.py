@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Button, ContentSwitcher, Input
 
 from mongo_dr_console.model.event import LOGINS, Event
-from mongo_dr_console.model.position import Bound
+from mongo_dr_console.model.position import Bound, Limit
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.when import event_by_id
 from mongo_dr_console.model.wizard import Base, Known, Step, WizardState, known
@@ -135,6 +135,14 @@ class WizardScreen(Screen[None]):
         self.page.redraw()
         self._draw_frame()
 
+    def take(self, limit: Limit) -> str:
+        """Goes back to where the time is said, with this limit chosen; returns why it cannot."""
+        if self.busy:
+            return self.busy
+        self.change(way="time", text=str(limit.position), bound=limit.bound, settled="")
+        self._go(Step.WHEN)
+        return ""
+
     def field_for(self, letter: str) -> Input | None:
         """The field that a letter begins."""
         page = self.page if self.is_mounted else None
@@ -217,11 +225,16 @@ def _first_of(page: StepView) -> Widget | None:
 
 
 def open_wizard(
-    app: ConsoleApp, *, event: str | None = None, snapshot: tuple[str, str] | None = None
+    app: ConsoleApp,
+    *,
+    event: str | None = None,
+    snapshot: tuple[str, str] | None = None,
+    state: WizardState | None = None,
 ) -> None:
     """Opens the wizard, where it is not open already.
 
     Args:
+        state: What is chosen to begin with.
         event: The id of the event to undo.
         snapshot: Name and store of the snapshot to start from.
     """
@@ -229,7 +242,7 @@ def open_wizard(
         app.say("The restore wizard is open already.", level="warning")
         return
     view = app.view
-    state = WizardState()
+    state = state or WizardState()
     if event is not None:
         found = _event(known(view.readings, view.now), event)
         if found is not None and found.kind in LOGINS:

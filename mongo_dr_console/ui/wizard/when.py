@@ -61,6 +61,7 @@ class WhenStep(StepView):
         Binding("t", "way('time')", "time", id="when.time"),
         Binding("s", "way('snapshot')", "snapshot", id="when.snapshot"),
         Binding("c", "base", "change base", id="when.base"),
+        Binding("o", "app.run_command('operations')", "operations", show=False, id="when.operations"),
     ]
     DEFAULT_CSS = """
     WhenStep #ways-pages { height: 1fr; }

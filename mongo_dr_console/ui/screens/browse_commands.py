@@ -1,0 +1,173 @@
+"""The commands that look at operations, and what is done from one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mongo_dr_console.model.trouble import WrongUse
+from mongo_dr_console.ui.commands import Command
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from mongo_dr_console.model.oplogentry import Operation
+    from mongo_dr_console.model.position import Position
+    from mongo_dr_console.model.wizard import Known
+    from mongo_dr_console.ui.app import ConsoleApp
+
+
+def _operations(app: ConsoleApp) -> None:
+    place = _pointed(app)
+    if place is None:
+        _work(app, _ask_where(app))
+    else:
+        _show_around(app, place)
+
+
+async def _ask_where(app: ConsoleApp) -> None:
+    from mongo_dr_console.ui.screens.wanted import PositionDialog
+
+    place = await app.push_screen_wait(PositionDialog(lambda text: _read(app, text)))
+    if place is not None:
+        _show_around(app, place)
+
+
+def _show_around(app: ConsoleApp, place: Position) -> None:
+    from mongo_dr_console.ui.screens.operations import OperationsScreen
+
+    app.push_screen(OperationsScreen(place))
+
+
+def _pointed(app: ConsoleApp) -> Position | None:
+    """The position that the screen is about: the wizard's limit, or the event under the cursor."""
+    from mongo_dr_console.model.wizard import Step, stops_at
+    from mongo_dr_console.ui.screens.dashboard import Dashboard
+    from mongo_dr_console.ui.wizard.screen import WizardScreen
+
+    screen = app.screen
+    if isinstance(screen, WizardScreen) and screen.step is Step.WHEN:
+        try:
+            limit = stops_at(screen.state, screen.known)
+        except WrongUse:
+            return None
+        return None if limit is None else limit.position
+    if isinstance(screen, Dashboard):
+        kind, _, name = screen.pointed.partition(":")
+        event = next((e for e in _known(app).events if kind == "event" and e.id == name), None)
+        return None if event is None else event.position
+    return None
+
+
+def _read(app: ConsoleApp, text: str) -> Position:
+    from mongo_dr_console.model.position import Bound
+
+    facts = _known(app)
+    return app.desk.limit(text, Bound.BEFORE, facts.events, facts.latest).position
+
+
+def _known(app: ConsoleApp) -> Known:
+    from mongo_dr_console.model.wizard import known
+
+    return known(app.view.readings, app.clock())
+
+
+def _document(app: ConsoleApp) -> None:
+    _work(app, _ask_which(app))
+
+
+async def _ask_which(app: ConsoleApp) -> None:
+    from mongo_dr_console.ui.screens.document import DocumentScreen
+    from mongo_dr_console.ui.screens.wanted import DocumentDialog
+
+    wanted = await app.push_screen_wait(DocumentDialog())
+    if wanted is not None:
+        await app.push_screen(DocumentScreen(wanted.namespace, wanted.identities))
+
+
+def _hide(app: ConsoleApp) -> None:
+    app.values_hidden = not app.values_hidden
+    app.refresh_view()
+
+
+# From one operation
+
+
+def show_document(app: ConsoleApp, operation: Operation) -> None:
+    """The history of the document that it wrote."""
+    from mongo_dr_console.ui.screens.document import DocumentScreen
+
+    if operation.op == "c":
+        app.say("This is a command: it is about no single document.", level="warning")
+        return
+    app.push_screen(DocumentScreen(operation.namespace, (operation.document_id,)))
+
+
+def use_position(app: ConsoleApp, operation: Operation, *, through: bool) -> None:
+    """Gives its position to the wizard as the limit; opens the wizard where it is not open."""
+    from mongo_dr_console.model.position import Bound, Limit
+    from mongo_dr_console.model.wizard import WizardState
+    from mongo_dr_console.ui.wizard.screen import WizardScreen, open_wizard
+
+    limit = Limit(operation.position, Bound.THROUGH if through else Bound.BEFORE)
+    wizard = next((s for s in app.screen_stack if isinstance(s, WizardScreen)), None)
+    if wizard is None:
+        open_wizard(app, state=WizardState(way="time", text=str(limit.position), bound=limit.bound))
+    elif wizard.busy:
+        app.say(wizard.busy, level="warning")
+    else:
+        while app.screen is not wizard:
+            app.pop_screen()
+        wizard.take(limit)
+
+
+def bring_it_back(app: ConsoleApp, operation: Operation) -> None:
+    """Says how what was there before it comes back, and opens the wizard with that chosen."""
+    _work(app, _ask_and_bring_back(app, operation))
+
+
+async def _ask_and_bring_back(app: ConsoleApp, operation: Operation) -> None:
+    from mongo_dr_console.model.bringback import bring_back
+    from mongo_dr_console.ui.background import problem_of
+    from mongo_dr_console.ui.screens.wanted import BringBackDialog
+    from mongo_dr_console.ui.wizard.screen import open_wizard
+
+    try:
+        proposed = bring_back(operation, _known(app).events)
+    except WrongUse as wrong:
+        app.say_problem(problem_of(wrong))
+        return
+    if await app.push_screen_wait(BringBackDialog(proposed.text)):
+        open_wizard(app, state=proposed.state)
+
+
+def _work(app: ConsoleApp, work: Coroutine[Any, Any, None]) -> None:
+    app.run_worker(work, exit_on_error=False, exclusive=True, group="ask")
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "operations",
+        "O",
+        "operations",
+        "The operations around a position: of the event under the cursor or the wizard's limit, else asks.",
+        _operations,
+        group="Watching",
+    ),
+    Command(
+        "document",
+        "",
+        "document…",
+        "Every operation on one document; asks for its collection and _id.",
+        _document,
+        group="Watching",
+    ),
+    Command(
+        "hide-values",
+        "",
+        "hide values",
+        "Leave the values of documents out where operations are shown, or show them again.",
+        _hide,
+        group="Watching",
+    ),
+)
