@@ -59,7 +59,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow files first: side by side with the others they do not make the run longer. Those that use
-    MinIO begin after these, since on a new machine it is being built meanwhile."""
+    MinIO begin after these."""
 
     def turn(item: pytest.Item) -> int:
         if "minio" in getattr(item, "fixturenames", ()):

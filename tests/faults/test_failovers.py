@@ -285,8 +285,11 @@ def test_a_monitor_that_is_killed_in_the_middle_is_gone_on_from(cut_set: CutSet,
     assert record.id == facts.run.id and record.state == "done"
     assert record.step("election").started_at == facts.run.step("election").started_at
     assert any("goes on where a killed agent left it" in line for line in watched.told)
-    (written,) = [EndpointContent.model_validate_json(line) for line in out.read_text().splitlines()]
-    assert (written.primary, written.term) == (record.to, record.to_term)
+    # A step may be taken twice: what was begun before the kill may have come to its end.
+    assert out.read_text()
+    for line in out.read_text().splitlines():
+        written = EndpointContent.model_validate_json(line)
+        assert (written.primary, written.term) == (record.to, record.to_term)
 
 
 def processes_of(program: Path) -> list[int]:

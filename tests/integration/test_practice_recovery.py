@@ -14,6 +14,10 @@ from mongo_dr_console.model.position import Position
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 
+BEFORE = ("drop-collection", "bad-update")
+"""Those that are also gone back to; the others only leave the mistake out."""
+
+
 @pytest.fixture(scope="module")
 def practice(mongod: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Practice]:
     practice = Practice(tmp_path_factory.mktemp("practice"))
@@ -39,6 +43,8 @@ def test_an_incident_is_found_and_taken_back(practice: Practice, name: str) -> N
     practice.compare(name, kept, placed, leaving_out=True)
     practice.mdr("restore", "undo", kept["job"])
     practice.mdr("restore", "accept", kept["job"], "--yes")
+    if name not in BEFORE:
+        return
     back = practice.restore("--before", f"event:{event['id']}", *scope)
     practice.compare(name, back, before, leaving_out=False)
     practice.mdr("restore", "accept", back["job"], "--yes")

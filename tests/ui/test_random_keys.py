@@ -35,7 +35,7 @@ from mongo_dr_console.workers.sources import all_sources
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
-KEYS = 1000
+KEYS = 600
 """Keys a run; there are four runs, which take about 20 s together."""
 
 LONGEST_STANDSTILL = 10.0

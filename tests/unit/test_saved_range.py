@@ -200,7 +200,7 @@ def test_what_was_flushed_survives_kill_9(tmp_path: Path) -> None:
         [sys.executable, "-c", _KILLED, str(path)],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert process.stdout is not None
     said = [process.stdout.readline() for _ in range(5)][-1].strip()
