@@ -30,7 +30,7 @@ demo: .venv/installed
 	@$(BIN)/mdr demo
 
 test: check
-	$(SHM) $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(SELECT) $(COVER) --durations=12
+	$(SHM) $(BIN)/pytest -n $(WORKERS) --dist loadfile $(SELECT) $(COVER) --durations=12
 
 check: .venv/installed
 	$(BIN)/ruff check

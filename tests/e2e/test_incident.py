@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -17,7 +18,8 @@ from mongo_dr_console.model.position import Position
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
-SIZES = ((120, 36), (80, 24))
+SIZES = ((80, 24), (120, 36)) if os.environ.get("MDR_BOTH_SIZES") else ((80, 24),)
+"""The smaller one leaves no more room than this needs; what the larger one shows is held by pictures."""
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -232,6 +232,7 @@ def test_whoever_opens_last_is_the_only_one_who_writes(kafka: Kafka) -> None:
     second.begin(Link.of(raws[9]))
     with pytest.raises(Failed, match="Another writer") as caught:
         first.append(b"".join(raws[10:20]))
+        first.flush()
     assert caught.value.code == "kafka-fenced"
     assert first.durable == Link.of(raws[9])
     first.close()

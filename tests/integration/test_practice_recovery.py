@@ -14,8 +14,8 @@ from mongo_dr_console.model.position import Position
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 
-BEFORE = ("drop-collection", "bad-update")
-"""Those that are also gone back to; the others only leave the mistake out."""
+BEFORE = ("drop-collection",)
+"""What is also gone back to; from the others the mistake is left out only."""
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ from mongo_dr_console.stream import sinks
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
-FAULTS = int(os.environ.get("MDR_STREAM_FAULTS", "4"))
+FAULTS = int(os.environ.get("MDR_STREAM_FAULTS", "2"))
 """How many faults the long test makes; more for longer runs."""
 SECONDS = float(os.environ.get("MDR_STREAM_SECONDS", "0"))
 """How long the workload goes on at least between two faults."""

@@ -263,7 +263,7 @@ async def test_every_key(name: str, access: Access, started: list[Any]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "access"),
-    [("dashboard", "watch"), ("job that is done", "watch"), ("snapshot", "watch"), ("wizard 6", "restore")],
+    [("dashboard", "watch"), ("wizard 6", "restore")],
 )
 async def test_every_entry_of_the_palette(name: str, access: Access, started: list[Any]) -> None:
     """Each is run as it is; on the dashboard each is typed by its name as well."""
