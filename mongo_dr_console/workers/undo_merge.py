@@ -85,6 +85,7 @@ def take_back(
     for attempt in range(_ATTEMPTS):
         try:
             confirmation = Confirmation.begin(client, context.job, lambda text: guard())
+            merge_sessions.end_open(client, context.job)
             work = MergeUndo(
                 client, guard, lambda session: merge_sessions.remember(client, session, context.job)
             )

@@ -124,6 +124,7 @@ class MergeRestore(BuiltinRestore):
         self.report(StepStarted("merge", total, "documents"))
         folder = self.request.folder
         assert folder is not None
+        merge_sessions.end_open(self.client, self.request.job)
         log, self._conflicts, self._done, self._taken = WrittenLog(folder), Conflicts(folder), 0, None
         self._merger = Merger(
             client=self.client,

@@ -7,6 +7,7 @@ somebody's.
 
 from __future__ import annotations
 
+from bson import Binary
 from pymongo.write_concern import WriteConcern
 
 from mongo_dr_console.model.namespace import OWN_DATABASE
@@ -25,3 +26,16 @@ def remember(client: Client, session: str, job: str) -> None:
 
 def known(client: Client) -> set[str]:
     return {str(found["_id"]) for found in client[OWN_DATABASE][_SESSIONS].find({}, {"_id": 1})}
+
+
+def end_open(client: Client, job: str) -> None:
+    """Ends what a killed process of this job has left open: the server would keep its last transaction for a
+    minute, and with it the documents that the job comes to again. To be called before the first session.
+
+    Raises:
+        PyMongoError: The deployment does not answer.
+    """
+    kept = client[OWN_DATABASE][_SESSIONS].find({"job": job}, {"_id": 1})
+    sessions = [{"id": Binary(bytes.fromhex(str(found["_id"])), 4)} for found in kept]
+    if sessions:
+        client.admin.command({"killSessions": sessions})

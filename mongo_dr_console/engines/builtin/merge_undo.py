@@ -27,7 +27,8 @@ from mongo_dr_console.mongo.durability import is_lost_primary
 
 _BATCH_DOCUMENTS = 90
 _BATCH_BYTES = 4 * 1024 * 1024
-_PATIENCE = 20
+_HELD_SECONDS = 75.0
+"""For so long another transaction may hold a document: the server ends one after a minute."""
 _PAUSE_SECONDS = 0.05
 
 
@@ -60,7 +61,7 @@ class MergeUndo:
                 collection: Collection[Any] = self.client[database].get_collection(
                     name, codec_options=rawbson.RAW
                 )
-                parts, tries = [batch], 0
+                parts, tries, patience = [batch], 0, time.monotonic() + _HELD_SECONDS
                 while parts:
                     part = parts.pop()
                     try:
@@ -73,7 +74,7 @@ class MergeUndo:
                             raise
                         transient = error.has_error_label("TransientTransactionError")
                         tries += 1
-                        if transient and tries < _PATIENCE:
+                        if transient and time.monotonic() < patience:
                             time.sleep(min(_PAUSE_SECONDS * tries, 1))
                             parts.append(part)
                         elif len(part) > 1:
