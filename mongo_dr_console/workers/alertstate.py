@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.alert import AT_ONCE, Kind, Rules, Timing
 from mongo_dr_console.model.alertfacts import AlertFacts
-from mongo_dr_console.model.trouble import Failed, Trouble
+from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.stores.agents_store import Shared, agents_store_name
 from mongo_dr_console.stores.alert_orders import AlertPlace
 from mongo_dr_console.workers.agentplace import own_place
 from mongo_dr_console.workers.streamstate import agent_folder
+from mongo_dr_console.workers.wholefile import read_document, write_document
 
 HERE = "here"
 """What this host's own folder is called among the places where orders lie."""
@@ -29,9 +27,7 @@ def facts_file(profile_name: str, profile: Profile) -> Path:
 def write_facts(path: Path, facts: AlertFacts) -> None:
     """Whole or not at all."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(facts.model_dump_json(by_alias=True), encoding="utf-8")
-    part.replace(path)
+    write_document(path, facts)
 
 
 def read_facts(profile_name: str, profile: Profile) -> AlertFacts | None:
@@ -40,17 +36,7 @@ def read_facts(profile_name: str, profile: Profile) -> AlertFacts | None:
     Raises:
         Failed: There is something that cannot be understood.
     """
-    path = facts_file(profile_name, profile)
-    try:
-        return AlertFacts.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValidationError:
-        raise Failed(
-            "agent-state-damaged",
-            f"What the agent wrote about alerts cannot be understood: {path}.",
-            "A running agent writes it again within seconds.",
-        ) from None
+    return read_document(facts_file(profile_name, profile), AlertFacts, "alerts", "seconds")
 
 
 def own_part(profile_name: str, profile: Profile) -> AlertPlace:

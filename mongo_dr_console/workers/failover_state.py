@@ -4,7 +4,6 @@ pause."""
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from mongo_dr_console.stores.patience import of_a_look
 from mongo_dr_console.stores.store import Store
 from mongo_dr_console.workers.streamstate import agent_folder
 from mongo_dr_console.workers.threads import DaemonThreads, OneCall
+from mongo_dr_console.workers.wholefile import damaged, read_document, write_document
 
 M = TypeVar("M", bound=BaseModel)
 _PAUSE = "failover-pause"
@@ -74,15 +74,9 @@ class FailoverFiles:
         Raises:
             Failed: It cannot be written.
         """
-        part = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8") as file:
-                file.write(document.model_dump_json(by_alias=True))
-                if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            part.replace(path)
+            write_document(path, document, sync=sync)
         except OSError as error:
             raise Failed(
                 "failover-state-unwritten",
@@ -98,15 +92,9 @@ class FailoverFiles:
             Failed: It cannot be understood.
         """
         try:
-            return model.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValidationError):
-            raise Failed(
-                "agent-state-damaged",
-                f"What the agent wrote about itself cannot be understood: {path}.",
-                "A running agent writes it again within a second.",
-            ) from None
+            return read_document(path, model, "itself", "a second")
+        except OSError:
+            raise damaged(path, "itself", "a second") from None
 
 
 def read_monitor(profile_name: str, profile: Profile) -> FailoverFacts | None:

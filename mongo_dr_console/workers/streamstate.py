@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.readings import STREAM
 from mongo_dr_console.model.streamfacts import StreamFacts
-from mongo_dr_console.model.trouble import Failed
 from mongo_dr_console.workers.jobs import jobs_folder
 from mongo_dr_console.workers.threads import DaemonThreads, OneCall
+from mongo_dr_console.workers.wholefile import read_document, write_document
 
 
 def agent_folder(profile: Profile) -> Path:
@@ -26,9 +23,7 @@ def state_file(profile_name: str, profile: Profile) -> Path:
 
 def write_state(path: Path, facts: StreamFacts) -> None:
     """Whole or not at all. Not flushed: after a crash of the host it says nothing about now anyway."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(facts.model_dump_json(by_alias=True), encoding="utf-8")
-    part.replace(path)
+    write_document(path, facts)
 
 
 def read_state(profile_name: str, profile: Profile) -> StreamFacts | None:
@@ -37,17 +32,7 @@ def read_state(profile_name: str, profile: Profile) -> StreamFacts | None:
     Raises:
         Failed: There is something that cannot be understood.
     """
-    path = state_file(profile_name, profile)
-    try:
-        return StreamFacts.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValidationError:
-        raise Failed(
-            "agent-state-damaged",
-            f"What the agent wrote about itself cannot be understood: {path}.",
-            "A running agent writes it again within a second.",
-        ) from None
+    return read_document(state_file(profile_name, profile), StreamFacts, "itself", "a second")
 
 
 class StreamStateSource:
