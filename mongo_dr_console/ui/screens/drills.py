@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.screen import Screen
 
 from mongo_dr_console.model.drill import DrillRecord
@@ -16,6 +15,7 @@ from mongo_dr_console.ui.drillspage import card_lines, drill_items, drill_lines,
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.screens.page import PageScreen
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.row_list import RowList
@@ -126,14 +126,9 @@ class DrillsScreen(Screen[None]):
             self.app.push_screen(DrillScreen(record))
 
 
-class DrillScreen(Screen[None]):
+class DrillScreen(PageScreen):
     """One drill that ended."""
 
-    DEFAULT_CSS = """
-    DrillScreen #body {
-        height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", id="drill.back"),
         Binding("j", "scroll(1)", "scroll down", show=False, id="drill.down"),
@@ -144,35 +139,9 @@ class DrillScreen(Screen[None]):
         super().__init__()
         self._record = record
 
-    @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        with VerticalScroll(id="body"):
-            yield LinesView(id="text")
-        yield OwnKeys()
-
-    def on_mount(self) -> None:
-        self.query_one("#body").focus()
-        self.show(self.console.view)
-
-    def on_resize(self) -> None:
-        self.show(self.console.view)
-
     def show(self, view: View) -> None:
         self.query_one(StatusLine).show(view)
         if self.size.width:
             rows = drill_lines(self._record, view.now, self.size.width - 3)
             self.query_one("#text", LinesView).set_lines(rows)
             self.query_one(OwnKeys).refresh_keys()
-
-    def action_back(self) -> None:
-        """Leaves the screen."""
-        if self.app.screen is self:
-            self.app.pop_screen()
-
-    def action_scroll(self, rows: int) -> None:
-        """Scrolls by a row."""
-        self.query_one("#body", VerticalScroll).scroll_relative(y=rows, animate=False)

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import Screen
 
 from mongo_dr_console.model.failoverdoc import FailoverFacts, FailoverRecord
 from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.failoverpage import monitor_lines, run_lines
 from mongo_dr_console.ui.lines import Line, wrapped
 from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.screens.page import PageScreen
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
-    from mongo_dr_console.ui.app import ConsoleApp
+    pass
 
 _AGAIN_SECONDS = 15.0
 
 
-class FailoverScreen(Screen[None]):
+class FailoverScreen(PageScreen):
     """The one that is under way first, then those of the ledgers; they are there also while the agent is
     down."""
 
-    AUTO_FOCUS = "#body"
-    DEFAULT_CSS = """
-    FailoverScreen #body {
-        height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", id="failover.back"),
         Binding("left,h", "turn(1)", "older", id="failover.older"),
@@ -53,22 +45,6 @@ class FailoverScreen(Screen[None]):
         self._chosen: str | None = None
         self._ended: str | None = None
 
-    @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        with VerticalScroll(id="body"):
-            yield LinesView(id="text")
-        yield OwnKeys(self._not_now)
-
-    def on_mount(self) -> None:
-        self.show(self.console.view)
-
-    def on_resize(self) -> None:
-        self.show(self.console.view)
-
     def show(self, view: View) -> None:
         self.query_one(StatusLine).show(view)
         facts = _facts(view)
@@ -82,11 +58,6 @@ class FailoverScreen(Screen[None]):
             self.query_one("#text", LinesView).set_lines(self._lines(view, max(30, width)))
         self.query_one(OwnKeys).refresh_keys()
 
-    def action_back(self) -> None:
-        """Back to where it was opened from."""
-        if self.app.screen is self:
-            self.app.pop_screen()
-
     def action_turn(self, by: int) -> None:
         """Shows the run-book before or after this one."""
         known = self._known(self.console.view)
@@ -96,10 +67,6 @@ class FailoverScreen(Screen[None]):
             self._chosen = known[at].id if at else None
             self.query_one("#body").scroll_home(animate=False)
             self.show(self.console.view)
-
-    def action_scroll(self, by: int) -> None:
-        """Moves the text by a line."""
-        self.query_one("#body").scroll_relative(y=by, animate=False)
 
     async def _ask(self) -> None:
         found = await in_thread(self.console.desk.failovers)
@@ -137,7 +104,7 @@ class FailoverScreen(Screen[None]):
     def _at(self, known: tuple[FailoverRecord, ...]) -> int:
         return next((n for n, r in enumerate(known) if r.id == self._chosen), 0)
 
-    def _not_now(self) -> set[str]:
+    def not_now(self) -> set[str]:
         return set() if len(self._known(self.console.view)) > 1 else {"failover.older", "failover.newer"}
 
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import Screen
 
 from mongo_dr_console.model.scheduleview import ScheduleDocument
 from mongo_dr_console.ui.background import Problem, in_thread
@@ -16,25 +13,20 @@ from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.schedulepage import schedule_page
 from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.screens.page import PageScreen
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
-    from mongo_dr_console.ui.app import ConsoleApp
+    pass
 
 _AGAIN_SECONDS = 5.0
 
 
-class ScheduleScreen(Screen[None]):
+class ScheduleScreen(PageScreen):
     """Read from the agents' store, so that it is there also while no agent runs."""
 
-    AUTO_FOCUS = "#body"
-    DEFAULT_CSS = """
-    ScheduleScreen #body {
-        height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", id="schedule.back"),
         Binding("j", "scroll(1)", "scroll down", show=False, id="schedule.down"),
@@ -45,22 +37,6 @@ class ScheduleScreen(Screen[None]):
         super().__init__()
         self._found: ScheduleDocument | Problem | None = None
         self._asked = float("-inf")
-
-    @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        with VerticalScroll(id="body"):
-            yield LinesView(id="text")
-        yield OwnKeys()
-
-    def on_mount(self) -> None:
-        self.show(self.console.view)
-
-    def on_resize(self) -> None:
-        self.show(self.console.view)
 
     def show(self, view: View) -> None:
         self.query_one(StatusLine).show(view)
@@ -87,12 +63,3 @@ class ScheduleScreen(Screen[None]):
             return [head, *rows, *(wrapped(self._found.hint, width) if self._found.hint else [])]
         text = "A recording has no schedule." if view.recorded else "it is being read …"
         return [head, line((text, "dim"))]
-
-    def action_back(self) -> None:
-        """Back to where it was opened from."""
-        if self.app.screen is self:
-            self.app.pop_screen()
-
-    def action_scroll(self, by: int) -> None:
-        """Moves the text by a line."""
-        self.query_one("#body").scroll_relative(y=by, animate=False)

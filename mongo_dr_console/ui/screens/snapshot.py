@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import Screen
 
 from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.screens.page import PageScreen
 from mongo_dr_console.ui.snapshotpage import content_lines, entry_of, snapshot_lines
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -20,10 +18,10 @@ from mongo_dr_console.ui.widgets.status_line import StatusLine
 from mongo_dr_console.workers.desk import Content
 
 if TYPE_CHECKING:
-    from mongo_dr_console.ui.app import ConsoleApp
+    pass
 
 
-class SnapshotScreen(Screen[None]):
+class SnapshotScreen(PageScreen):
     """A snapshot in one store.
 
     Args:
@@ -31,11 +29,6 @@ class SnapshotScreen(Screen[None]):
         store: Where the copy lies that is looked at.
     """
 
-    DEFAULT_CSS = """
-    SnapshotScreen #body {
-        height: 1fr; padding: 0 0 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
-    }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("R", "restore", "restore from it…", id="snapshot.restore"),
         Binding("V", "app.run_command('verify')", "verify…", id="snapshot.verify"),
@@ -51,23 +44,9 @@ class SnapshotScreen(Screen[None]):
         self.snapshot, self.store = snapshot, store
         self._contents: tuple[Content, ...] | Problem | None = None
 
-    @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        with VerticalScroll(id="body"):
-            yield LinesView(id="text")
-        yield OwnKeys(self._not_now)
-
     def on_mount(self) -> None:
-        self.query_one("#body").focus()
-        self.show(self.console.view)
+        # Textual calls that of the page as well.
         self.run_worker(self._read(), exit_on_error=False, exclusive=True, group="contents")
-
-    def on_resize(self) -> None:
-        self.show(self.console.view)
 
     async def _read(self) -> None:
         desk = self.console.desk
@@ -101,7 +80,7 @@ class SnapshotScreen(Screen[None]):
             return [*rows, *(wrapped(self._contents.hint, width) if self._contents.hint else [])]
         return content_lines(self._contents, width)
 
-    def _not_now(self) -> set[str]:
+    def not_now(self) -> set[str]:
         verify = self.console.commands["verify"]
         return {"snapshot.verify"} if self.console.refusal(verify) else set()
 
@@ -110,12 +89,3 @@ class SnapshotScreen(Screen[None]):
         from mongo_dr_console.ui.wizard.screen import open_wizard
 
         open_wizard(self.console, snapshot=(self.snapshot, self.store))
-
-    def action_back(self) -> None:
-        """Leaves the screen."""
-        if self.app.screen is self:
-            self.app.pop_screen()
-
-    def action_scroll(self, rows: int) -> None:
-        """Scrolls by a row."""
-        self.query_one("#body", VerticalScroll).scroll_relative(y=rows, animate=False)
