@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dumping
@@ -41,13 +42,25 @@ def newest(app: ConsoleApp) -> SnapshotEntry | None:
     return None if backups is None or backups.value is None else backups.value.newest
 
 
-def slow_reads(replica_set: ReplicaSet, namespace: str) -> None:
-    """The next reading of a collection takes a while, from whichever member, so that a backup can be seen at
-    work."""
-    slow = {"failCommands": ["find"], "namespace": namespace, "blockConnection": True, "blockTimeMS": 2000}
+@contextmanager
+def reads_held(replica_set: ReplicaSet, namespace: str) -> Iterator[Callable[[], None]]:
+    """Readings of a collection wait on every member until what is yielded is called, so that a backup is seen
+    at work however slow the machine."""
+    point = "waitInFindBeforeMakingBatch"
+
+    def let_go() -> None:
+        for uri in replica_set.member_uris:
+            with connect(uri, direct=True) as member:
+                member.admin.command({"configureFailPoint": point, "mode": "off"})
+
+    held_for = {"nss": namespace, "shouldCheckForInterrupt": True}
     for uri in replica_set.member_uris:
         with connect(uri, direct=True) as member:
-            member.admin.command({"configureFailPoint": "failCommand", "mode": {"times": 1}, "data": slow})
+            member.admin.command({"configureFailPoint": point, "mode": "alwaysOn", "data": held_for})
+    try:
+        yield let_go
+    finally:
+        let_go()
 
 
 async def armed(pilot: Pilot[Any], app: ConsoleApp) -> None:
@@ -65,25 +78,26 @@ async def test_a_backup_is_taken_and_verified_by_keys(
 ) -> None:
     with closing(connect(replica_set.uri)) as client:
         dumping.seed(client, database_name, 200)
-        slow_reads(replica_set, f"{database_name}.a")
     app = real_console(profile_for(replica_set))
-    async with app.run_test(size=WIDE) as pilot:
-        await armed(pilot, app)
-        await pilot.press("B")
-        await until(pilot, lambda: "Back up the whole deployment" in said(pilot))
-        await pilot.press("tab", "enter")
-        await until(pilot, lambda: isinstance(app.screen, JobScreen) and "● data" in said(pilot))
-        await until(pilot, lambda: "✓ done" in said(pilot) and "How it ended" in said(pilot))
-        assert "exit code 0" in said(pilot) and "documents" in said(pilot)
-        await pilot.press("escape")
-        await until(pilot, lambda: newest(app) is not None)
-        taken = newest(app)
-        assert taken is not None
-        await pilot.press("V")
-        await until(pilot, lambda: f"Snapshot {taken.name} in local" in said(pilot))
-        await pilot.press("tab", "enter")
-        await until(pilot, lambda: "good, level 2" in said(pilot))
-        await until(pilot, lambda: (known := newest(app)) is not None and known.verified)
+    with reads_held(replica_set, f"{database_name}.a") as let_go:
+        async with app.run_test(size=WIDE) as pilot:
+            await armed(pilot, app)
+            await pilot.press("B")
+            await until(pilot, lambda: "Back up the whole deployment" in said(pilot))
+            await pilot.press("tab", "enter")
+            await until(pilot, lambda: isinstance(app.screen, JobScreen) and "● data" in said(pilot))
+            let_go()
+            await until(pilot, lambda: "✓ done" in said(pilot) and "How it ended" in said(pilot))
+            assert "exit code 0" in said(pilot) and "documents" in said(pilot)
+            await pilot.press("escape")
+            await until(pilot, lambda: newest(app) is not None)
+            taken = newest(app)
+            assert taken is not None
+            await pilot.press("V")
+            await until(pilot, lambda: f"Snapshot {taken.name} in local" in said(pilot))
+            await pilot.press("tab", "enter")
+            await until(pilot, lambda: "good, level 2" in said(pilot))
+            await until(pilot, lambda: (known := newest(app)) is not None and known.verified)
 
 
 @pytest.mark.slow
