@@ -181,7 +181,8 @@ for a command, a job and the agent, wherever they were started."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    # Built with the whole config, once, and not each on its own at the import.
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class LocalStoreConfig(_Section):

@@ -21,7 +21,7 @@ from mongo_dr_console.model.failoverdoc import (
     content_of,
 )
 from mongo_dr_console.model.trouble import Trouble, WrongUse
-from mongo_dr_console.mongo.locks import this_owner
+from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.mongo.probing import Probes
 from mongo_dr_console.mongo.proof import prove_primary
 from mongo_dr_console.workers.broadcasts import broadcast_of

@@ -144,7 +144,7 @@ def write_starter(path: Path, name: str, uri_file: str) -> None:
 def warnings_of(path: Path, config: Config) -> list[str]:
     """Files with secrets that others can read, or that are not there."""
     from mongo_dr_console.model.finding import file_mode
-    from mongo_dr_console.model.verdict import Level
+    from mongo_dr_console.model.level import Level
 
     found = []
     files = [path, *(file for profile in config.profiles.values() for file in profile.secret_files())]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mongo_dr_console.cli.output import say
+from mongo_dr_console.cli.output import has_terminal, say
 from mongo_dr_console.config import PRACTICE, Access, Profile, config_path, load_config, state_path
 from mongo_dr_console.model.trouble import Trouble, WrongUse
 
@@ -166,12 +166,6 @@ def ending_timer() -> threading.Timer:
     ending = threading.Timer(_END_SECONDS, os._exit, (1,))
     ending.daemon = True
     return ending
-
-
-def has_terminal() -> bool:
-    """Whether a full-screen program can be shown here."""
-    streams = (sys.stdin, sys.stdout, sys.stderr)
-    return all(s is not None and s.isatty() for s in streams) and os.environ.get("TERM") != "dumb"
 
 
 def require_terminal() -> None:

@@ -14,7 +14,6 @@ from mongo_dr_console.cli.attach import attach, finish
 from mongo_dr_console.cli.context import Chosen, choose
 from mongo_dr_console.cli.output import print_json, say, write_lines
 from mongo_dr_console.config import Access, load_config
-from mongo_dr_console.model.documents import RemovedLock, UnlockDocument
 from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.jobview import JobsDocument, JobView, document
 from mongo_dr_console.model.lock import LockInfo, reason_to_keep
@@ -109,8 +108,10 @@ def unlock_command(
     as_json: AsJson = False,
 ) -> None:
     """Takes a dead owner's lock off the deployment, so that another restore can begin."""
+    from mongo_dr_console.model.documents import RemovedLock, UnlockDocument
     from mongo_dr_console.mongo import locks
     from mongo_dr_console.mongo.client import connect
+    from mongo_dr_console.mongo.owner import this_boot
 
     chosen = choose(context.obj)
     chosen.require("restore")
@@ -123,7 +124,7 @@ def unlock_command(
                 print_json(UnlockDocument(unlocked=False, lock=None))
             return
         this_host = lock.host == socket.gethostname()
-        alive = _owner_lives(chosen, lock, boot=locks.this_boot()) if this_host else None
+        alive = _owner_lives(chosen, lock, boot=this_boot()) if this_host else None
         if (reason := reason_to_keep(lock, this_host=this_host, alive=alive)) is not None:
             raise reason
         _show_lock(lock)

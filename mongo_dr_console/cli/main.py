@@ -9,10 +9,9 @@ import traceback
 from typing import Annotated, Any
 
 import typer
-from pymongo.errors import PyMongoError
 
 from mongo_dr_console import __version__
-from mongo_dr_console.cli.output import fail
+from mongo_dr_console.cli.output import fail, has_terminal
 from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import ExitCode, Failed, Trouble, WrongUse
 
@@ -83,9 +82,9 @@ def main(
 
 
 def _console_or_help(context: typer.Context) -> None:
-    from mongo_dr_console.cli.console import Wanted, has_terminal, open_console
-
     if has_terminal():
+        from mongo_dr_console.cli.console import Wanted, open_console
+
         open_console(context.obj, Wanted())
     else:
         typer.echo(context.get_help())
@@ -99,13 +98,26 @@ def _build(names: tuple[str, ...] = GROUPS) -> Any:
 
 def _needed(words: list[str]) -> tuple[str, ...]:
     """The groups that these words can mean: a command that is said outright loads no other."""
-    from mongo_dr_console.cli.console import has_terminal
-
     command = _command(words)
     if command in GROUPS:
         return (command,)
+    if command is None and "--version" in words:
+        return ()
     opens = command is None and "--help" not in words and has_terminal()
     return ("console",) if opens else GROUPS
+
+
+def _trouble_of(error: Exception) -> Trouble:
+    """The driver's errors in words. Only where the driver is in use: it takes longer to load than most
+    commands to run."""
+    if "pymongo" in sys.modules:
+        from pymongo.errors import PyMongoError
+
+        from mongo_dr_console.mongo.client import told
+
+        if isinstance(error, PyMongoError):
+            return told(error)
+    return _unexpected(error)
 
 
 def _unexpected(error: Exception) -> Trouble:
@@ -155,11 +167,7 @@ def run(arguments: list[str] | None = None) -> None:
         fail(Failed("usage", error.format_message()), as_json=as_json, exit_code=override)
     except Trouble as trouble:
         fail(trouble, as_json=as_json, exit_code=override)
-    except PyMongoError as error:
-        from mongo_dr_console.mongo.client import told
-
-        fail(told(error), as_json=as_json, exit_code=override)
     except BrokenPipeError:
         raise SystemExit(0) from None
     except Exception as error:
-        fail(_unexpected(error), as_json=as_json, exit_code=override)
+        fail(_trouble_of(error), as_json=as_json, exit_code=override)

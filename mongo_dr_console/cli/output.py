@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable
-from typing import Any, NoReturn, TextIO
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from mongo_dr_console.model.foldtext import clean, fold
 from mongo_dr_console.model.trouble import Trouble
 
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
 
 def print_json(document: BaseModel | dict[str, Any]) -> None:
     """One JSON document on stdout."""
-    data = document.model_dump(mode="json", by_alias=True) if isinstance(document, BaseModel) else document
+    data = document if isinstance(document, dict) else document.model_dump(mode="json", by_alias=True)
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
     sys.stdout.flush()
 
@@ -35,6 +37,12 @@ def write_lines(lines: Iterable[str], out: TextIO | None = None) -> None:
         shown = clean(line)
         out.write("\n".join([shown] if width is None else fold(shown, width)) + "\n")
     out.flush()
+
+
+def has_terminal() -> bool:
+    """Whether a full-screen program can be shown here."""
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(s is not None and s.isatty() for s in streams) and os.environ.get("TERM") != "dumb"
 
 
 def fail(trouble: Trouble, *, as_json: bool, exit_code: int | None = None) -> NoReturn:

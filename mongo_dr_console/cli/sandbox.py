@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mongo_dr_console.cli.output import print_json, say
+from mongo_dr_console.cli.output import has_terminal, print_json, say
 from mongo_dr_console.config import PRACTICE, load_config
 from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.words import moment
@@ -131,7 +131,7 @@ def demo(kafka: WithKafka = False) -> None:
 
 def _watch_it(place: Place) -> None:
     """The console, or what can be told where there is no terminal for it."""
-    from mongo_dr_console.cli.console import Wanted, has_terminal, incidents_of, run
+    from mongo_dr_console.cli.console import Wanted, incidents_of, run
     from mongo_dr_console.cli.context import Chosen
     from mongo_dr_console.cli.watch import watch
 

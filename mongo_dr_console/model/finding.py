@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mongo_dr_console.model.level import Level, worst
 from mongo_dr_console.model.oplogfacts import OplogFacts
-from mongo_dr_console.model.verdict import Level, worst
 from mongo_dr_console.model.words import duration
 
 PROVEN_VERSIONS = ("6.0",)

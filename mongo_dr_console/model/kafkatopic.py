@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mongo_dr_console.model.finding import Finding, fine
+from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.rawbson import MAX_DOCUMENT
-from mongo_dr_console.model.verdict import Level
 from mongo_dr_console.model.words import duration, size
 
 SMALLEST_LIMIT = MAX_DOCUMENT + 64 * 1024

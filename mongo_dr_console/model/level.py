@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from mongo_dr_console.model.rank import Rank
-from mongo_dr_console.model.readings import Threshold
+
+if TYPE_CHECKING:
+    from mongo_dr_console.model.readings import Threshold
 
 
 class Level(StrEnum):

@@ -6,13 +6,11 @@ that rises with every lock taken, so that an owner who was given up for dead lea
 
 from __future__ import annotations
 
-import getpass
 import os
 import socket
 import threading
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +23,7 @@ from mongo_dr_console.model.lock import STALE_SECONDS, LockInfo, locked
 from mongo_dr_console.model.progress import Progress, Report, StepProgress, StepStarted
 from mongo_dr_console.model.trouble import Refused, Trouble, Unreachable
 from mongo_dr_console.mongo.client import AsyncClient, Client, told
+from mongo_dr_console.mongo.owner import this_boot
 
 DATABASE = "mongo_dr"
 COLLECTION = "locks"
@@ -43,26 +42,6 @@ _WITH_AGE: list[dict[str, Any]] = [
 ]
 
 _Locks = Collection[dict[str, Any]]
-
-
-def this_user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
-
-
-def this_owner() -> str:
-    """``user@host``, as in the lock and in a job's plan."""
-    return f"{this_user()}@{socket.gethostname()}"
-
-
-def this_boot() -> str:
-    """An id of this run of the host; empty where the system has none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 def read_lock(client: Client) -> LockInfo | None:

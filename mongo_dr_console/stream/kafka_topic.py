@@ -8,8 +8,8 @@ from mongo_dr_console.config import KafkaConfig
 from mongo_dr_console.model import kafkatopic
 from mongo_dr_console.model.finding import Finding, fine
 from mongo_dr_console.model.kafkatopic import MADE_LIMIT, SETTINGS, TopicFacts
+from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble
-from mongo_dr_console.model.verdict import Level
 from mongo_dr_console.model.words import moment
 from mongo_dr_console.stream import kafka_errors
 from mongo_dr_console.stream.kafka_broker import Broker, Topic

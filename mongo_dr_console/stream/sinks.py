@@ -9,9 +9,6 @@ from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.stores.open import open_store
 from mongo_dr_console.stores.patience import STREAMING
 from mongo_dr_console.stores.store import Store
-from mongo_dr_console.stream.kafka_keep import KafkaKeep
-from mongo_dr_console.stream.kafka_sink import NAME as KAFKA
-from mongo_dr_console.stream.kafka_sink import KafkaSink
 from mongo_dr_console.stream.keep import Keep
 from mongo_dr_console.stream.segment_archive import SegmentArchive
 from mongo_dr_console.stream.segment_sink import SegmentSink
@@ -33,7 +30,9 @@ def sink_makers(profile: Profile, leave: Leave | None = None) -> dict[str, SinkM
         found[f"segments:{name}"] = _segments(profile, name, leave)
     kafka = profile.oplog.kafka
     if kafka is not None:
-        found[KAFKA] = lambda identity: KafkaSink(kafka, identity, leave=leave)
+        from mongo_dr_console.stream.kafka_sink import NAME, KafkaSink
+
+        found[NAME] = lambda identity: KafkaSink(kafka, identity, leave=leave)
     return found
 
 
@@ -56,5 +55,8 @@ def keeps_of(profile: Profile, stores: Iterable[Store], *, within: float | None 
         archive = SegmentArchive(store)
         found[archive.name] = archive
     if profile.oplog.kafka is not None:
-        found[KAFKA] = KafkaKeep(profile.oplog.kafka, within=within)
+        from mongo_dr_console.stream.kafka_keep import KafkaKeep
+        from mongo_dr_console.stream.kafka_sink import NAME
+
+        found[NAME] = KafkaKeep(profile.oplog.kafka, within=within)
     return found

@@ -12,7 +12,7 @@ from mongo_dr_console.model.alertfacts import AlertFacts, WayTested
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Trouble, WrongUse
-from mongo_dr_console.mongo.locks import this_owner
+from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.stores.alert_orders import AlertPlace
 from mongo_dr_console.workers.access import require
 from mongo_dr_console.workers.agentplace import place_known, place_of

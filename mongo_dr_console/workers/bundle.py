@@ -24,7 +24,7 @@ from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.scrubbing import Secrets
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble
 from mongo_dr_console.mongo.client import told
-from mongo_dr_console.mongo.locks import this_owner
+from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.workers.bundle_parts import Found, Part, asked_parts, kept_parts, versions
 from mongo_dr_console.workers.bundle_secrets import secrets_of_all
 from mongo_dr_console.workers.pollers import gather_once

@@ -23,7 +23,8 @@ from mongo_dr_console.model.namespace import OWN_DATABASE, is_set_aside, is_stag
 from mongo_dr_console.model.progress import Note, Report, StopSignal
 from mongo_dr_console.model.trouble import Failed, Refused
 from mongo_dr_console.mongo.client import Client, told
-from mongo_dr_console.mongo.locks import DeploymentLock, read_lock, remove_lock, this_boot
+from mongo_dr_console.mongo.locks import DeploymentLock, read_lock, remove_lock
+from mongo_dr_console.mongo.owner import this_boot
 from mongo_dr_console.stores.catalogue import read_manifest
 from mongo_dr_console.stores.open import open_store
 from mongo_dr_console.stores.pruning import remove_snapshot

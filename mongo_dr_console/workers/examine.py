@@ -16,11 +16,11 @@ from mongo_dr_console.config import LocalStoreConfig, Profile
 from mongo_dr_console.engines.mongo_tools.tools import ToolName, find_tool
 from mongo_dr_console.model import finding
 from mongo_dr_console.model.finding import Finding, fine
+from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.namespace import is_set_aside, is_staging, is_system_database
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.setstatus import WRITE_BLOCK_ON
 from mongo_dr_console.model.trouble import Refused, Trouble
-from mongo_dr_console.model.verdict import Level
 from mongo_dr_console.model.words import duration, size
 from mongo_dr_console.mongo import roles
 from mongo_dr_console.mongo.client import Client, connect, told

@@ -23,8 +23,8 @@ from mongo_dr_console.model.failoverdoc import (
 )
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble, Unreachable, WrongUse
 from mongo_dr_console.mongo.client import connect, told
-from mongo_dr_console.mongo.locks import this_owner
 from mongo_dr_console.mongo.members import member_uri
+from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.mongo.probing import Probes
 from mongo_dr_console.mongo.proof import prove_primary
 from mongo_dr_console.workers.broadcasts import broadcast_of

@@ -49,7 +49,7 @@ from mongo_dr_console.model.progress import (
 from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import ExitCode, Failed, Interrupted, Partly, Trouble, WrongUse
 from mongo_dr_console.mongo.client import told
-from mongo_dr_console.mongo.locks import this_boot
+from mongo_dr_console.mongo.owner import this_boot
 from mongo_dr_console.stores import patience
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.jobs import (

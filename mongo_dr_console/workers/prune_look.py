@@ -16,7 +16,7 @@ from mongo_dr_console.model.retention import Decision, Facts, StoredSegments, de
 from mongo_dr_console.model.stretch import Stretch
 from mongo_dr_console.model.trouble import Refused, Trouble
 from mongo_dr_console.mongo.client import connect
-from mongo_dr_console.mongo.locks import this_owner
+from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.stores import ledger
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.claims import uses

@@ -17,7 +17,6 @@ from mongo_dr_console.model.runs import Began, Ended
 from mongo_dr_console.model.trouble import Refused, Trouble
 from mongo_dr_console.stores import owner
 from mongo_dr_console.stores.runs import Runs
-from mongo_dr_console.workers.agentplace import store_of_runs
 
 REQUEST = "run"
 """In a job's request: the path of its attempt, without its end."""
@@ -83,6 +82,8 @@ def record_of(
     path = request.get(REQUEST)
     if not path:
         return None
+    from mongo_dr_console.workers.agentplace import store_of_runs
+
     record = RunRecord(Runs(store_of_runs(profile), ""), str(path), job, stop)
     return None if record.runs.is_ended(record.path) else record
 

@@ -23,7 +23,7 @@ from support.prepared import PreparedProfile
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Progress
 from mongo_dr_console.model.trouble import Refused
-from mongo_dr_console.mongo.locks import this_boot
+from mongo_dr_console.mongo.owner import this_boot
 from mongo_dr_console.stores import claims, ledger, pruning
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.claims import Claimant, claim_prune, reading

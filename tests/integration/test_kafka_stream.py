@@ -33,7 +33,7 @@ from mongo_dr_console.model.segment import SegmentName
 from mongo_dr_console.model.trouble import Refused, Trouble
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.mongo.launch import ReplicaSet, free_ports
-from mongo_dr_console.stream import sinks
+from mongo_dr_console.stream import kafka_keep, kafka_sink
 from mongo_dr_console.stream.sinks import sink_makers
 from mongo_dr_console.workers import plan_sources
 from mongo_dr_console.workers.plan_sources import open_deployments
@@ -122,7 +122,7 @@ def test_killed_or_not_topic_and_segments_are_the_committed_oplog_and_restore_wh
     assert twin.differences(to_other.restored(plan), states[before]) == []
 
     # A broker that takes connections and answers nothing: what is known without it is told, and why.
-    monkeypatch.setattr(sinks, "KafkaKeep", functools.partial(sinks.KafkaKeep, seconds=1))
+    monkeypatch.setattr(kafka_keep, "KafkaKeep", functools.partial(kafka_keep.KafkaKeep, seconds=1))
     os.kill(kafka.broker.pid, signal.SIGSTOP)
     try:
         blind = covered(prepared)
@@ -357,7 +357,7 @@ def test_a_dead_broker_holds_up_no_segments_and_a_dead_store_no_topic(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sinks, "KafkaSink", functools.partial(sinks.KafkaSink, seconds=1.5))
+    monkeypatch.setattr(kafka_sink, "KafkaSink", functools.partial(kafka_sink.KafkaSink, seconds=1.5))
     (port,) = free_ports(1)
     own = make_replica_set(nodes=1)
     prepared: PreparedProfile = profile_for(own)

@@ -35,7 +35,7 @@ from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.mongo.launch import ReplicaSet
 from mongo_dr_console.mongo.oplog import raw_batches
 from mongo_dr_console.sandbox import shop, workload
-from mongo_dr_console.stream import sinks
+from mongo_dr_console.stream import kafka_sink, sinks
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
@@ -213,7 +213,7 @@ def test_a_broker_whose_disk_is_full_is_told_holds_up_no_segments_and_is_gone_on
     disk: BrokerDisk,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sinks, "KafkaSink", functools.partial(sinks.KafkaSink, seconds=2))
+    monkeypatch.setattr(kafka_sink, "KafkaSink", functools.partial(kafka_sink.KafkaSink, seconds=2))
     own = make_replica_set(nodes=1)
     prepared = both_sinks(profile_for(own), disk)
     makers = dict(sinks.sink_makers(prepared.profile))

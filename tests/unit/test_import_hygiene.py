@@ -32,6 +32,15 @@ def test_help_loads_nothing_heavy(command: str) -> None:
     assert not loaded(command, "--help") & {"boto3", "botocore", "kafka", "textual"}
 
 
+@pytest.mark.parametrize("words", [["jobs", "--help"], ["snapshots", "--help"], ["status", "--help"]])
+def test_what_asks_no_deployment_loads_no_driver(words: list[str]) -> None:
+    assert not loaded(*words) & {"pymongo", "asyncio"}
+
+
+def test_the_version_is_told_without_anything() -> None:
+    assert not loaded("--version") & {"pymongo", "pydantic"}
+
+
 def test_reading_loads_nothing_of_other_stores_or_the_console() -> None:
     script = "mongo_dr_console.workers.pollers"
     done = subprocess.run(
