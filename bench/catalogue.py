@@ -32,6 +32,7 @@ import bson
 from bson import Int64, Timestamp
 
 from mongo_dr_console import config as configuration
+from mongo_dr_console.cli.main import spare_the_collector
 from mongo_dr_console.config import LocalStoreConfig
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.link import Link
@@ -149,6 +150,7 @@ def tell(label: str, words: list[str], look: str) -> None:
 
 
 def measured(work: Callable[[], int]) -> dict[str, Any]:
+    spare_the_collector()
     begun = time.perf_counter()
     count = work()
     seconds = round(time.perf_counter() - begun, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -145,8 +146,15 @@ def _command(words: list[str]) -> str | None:
     return None
 
 
+def spare_the_collector() -> None:
+    """Most of what a command makes it needs to its end: looking through all of it again and again for what
+    could go takes a quarter of the time that a catalogue of thousands takes."""
+    gc.set_threshold(20_000, 20, 20)
+
+
 def run(arguments: list[str] | None = None) -> None:
     """Entry point: every error ends in a message and an exit code, never in a traceback."""
+    spare_the_collector()
     words = sys.argv[1:] if arguments is None else arguments
     as_json = "--json" in words
     override = _UNKNOWN if _command(words) in _MONITORED else None

@@ -150,7 +150,7 @@ class CatalogueRow:
     @property
     def best(self) -> SnapshotEntry:
         """The copy to look at: one without a problem if there is one, in the order of the stores."""
-        return min(self.entries, key=_badness)
+        return self.entries[0] if len(self.entries) == 1 else min(self.entries, key=_badness)
 
     def to_json(self, now: datetime) -> dict[str, Any]:
         """One element of ``snapshots[]`` of ``mdr snapshots list --json``."""

@@ -102,6 +102,8 @@ def _look(store: Store, known: Remembered, whole: bool) -> _Seen:
         folders = pool.submit(store.folders)
         records = {kind: pool.submit(ledger.there, store, kind) for kind in _RECORDS}
         pruned = pool.submit(ledger.there, store, "prunes")
+        # While the store is asked.
+        known.recall()
         names = tuple(name for name in folders.result() if is_snapshot_name(name))
         now = datetime.now(UTC)
         # A prune takes the manifest first, and the folder last.

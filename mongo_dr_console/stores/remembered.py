@@ -45,15 +45,20 @@ class Remembered:
         self._seen: set[str] = set()
         self._changed = False
         self._whole_at: datetime | None = None
-        if path is not None:
-            with suppress(OSError):
-                self.take_in(path.read_bytes())
+        self._unread = path
 
     @classmethod
     def of(cls, store: Store, folder: Path) -> Remembered:
         """What is kept of a store below a folder, by where the store is."""
         where = hashlib.sha256(f"{store.name}\0{store.describe()}".encode()).hexdigest()[:24]
         return cls(folder / f"catalogue-{where}.json")
+
+    def recall(self) -> None:
+        """Reads the file, the first time; before that nothing is known."""
+        path, self._unread = self._unread, None
+        if path is not None:
+            with suppress(OSError):
+                self.take_in(path.read_bytes())
 
     def entry(self, name: str, seen: StoredObject) -> SnapshotEntry | None:
         """What its manifest said when it was this very file."""

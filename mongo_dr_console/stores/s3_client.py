@@ -105,14 +105,16 @@ def _client(
     ca: str | None,
     patience: Patience,
 ) -> Any:
-    """Costs a fifth of a second, so it is made once; it may be used from several threads. What boto3 adds to
+    """Costs a tenth of a second, so it is made once; it may be used from several threads. What boto3 adds to
     its own client is not used, and costs another twentieth."""
     import botocore.session
     from botocore.config import Config
 
+    from mongo_dr_console.stores.s3_models import Models
     from mongo_dr_console.stores.s3_pages import PageParsers
 
     session = botocore.session.Session(profile=aws_profile)
+    session.register_component("data_loader", Models())
     # A page of a list has a thousand times; botocore's own way takes longer with them than the service.
     parsers = PageParsers()
     parsers.set_parser_defaults(timestamp_parser=_time_of)
