@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
@@ -148,8 +149,9 @@ def _command(words: list[str]) -> str | None:
 
 def spare_the_collector() -> None:
     """Most of what a command makes it needs to its end: looking through all of it again and again for what
-    could go takes a quarter of the time that a catalogue of thousands takes."""
+    could go, at the end once more, takes a third of the time that a catalogue of thousands takes."""
     gc.set_threshold(20_000, 20, 20)
+    atexit.register(gc.freeze)
 
 
 def run(arguments: list[str] | None = None) -> None:

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 def print_json(document: BaseModel | dict[str, Any]) -> None:
     """One JSON document on stdout."""
-    data = document if isinstance(document, dict) else document.model_dump(mode="json", by_alias=True)
-    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
+    if isinstance(document, dict):
+        text = json.dumps(document, ensure_ascii=False, indent=2)
+    else:
+        # Python's own encoder takes a fifth of a second for two thousand snapshots.
+        text = document.model_dump_json(by_alias=True, indent=2)
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
