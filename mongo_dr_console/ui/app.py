@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -25,7 +25,7 @@ from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 from mongo_dr_console.model.happenings import Happening, observed
-from mongo_dr_console.model.readings import SET, Limits, Readings
+from mongo_dr_console.model.readings import SET, Limits, Readings, reading_of, with_reading
 from mongo_dr_console.model.recording import Recorded
 from mongo_dr_console.model.story import Story, tell
 from mongo_dr_console.model.trouble import Trouble
@@ -201,7 +201,8 @@ class ConsoleApp(App[None]):
 
         await self.push_screen(Dashboard())
         self.feed.subscribe(self._reading_came)
-        self._feeding = asyncio.create_task(self.feed.run(), name="feed")
+        # Nothing is asked before something stands on the screen: asking loads libraries, which takes longer.
+        self.call_after_refresh(self._begin_feeding)
         self.set_interval(1.0, self.refresh_view)
         self.refresh_view()
         if not self.is_headless:
@@ -210,6 +211,9 @@ class ConsoleApp(App[None]):
             self.say(problem, level="warning")
         if (tape := tape_of(self)) is not None:
             self.run_worker(self._look_through(tape.recording), group="story", exit_on_error=False)
+
+    def _begin_feeding(self) -> None:
+        self._feeding = asyncio.create_task(self.feed.run(), name="feed")
 
     async def _look_through(self, recording: Sequence[Recorded]) -> None:
         story = await in_thread(lambda: tell(recording, self.limits))
@@ -226,14 +230,17 @@ class ConsoleApp(App[None]):
 
     def _reading_came(self, name: str, readings: Readings) -> None:
         now = self.clock()
+        news = True
         if name == JUMPED:
             self._jumped(now)
         else:
             self.happenings.extend(observed(self._seen, readings, now))
-            self.lags = self.lags.noted(readings.set)
+            lags, self.lags = self.lags, self.lags.noted(readings.set)
+            news = self.lags is not lags or _is_news(readings, self._seen, name)
         self._seen = readings
-        # Several readings of one moment are drawn once.
-        self.call_next(self.refresh_view) if self.is_running else None
+        if news and self.is_running:
+            # Several readings of one moment are drawn once.
+            self.call_next(self.refresh_view)
 
     def _jumped(self, now: datetime) -> None:
         """A recording stands elsewhere: what was observed is what had been by then."""
@@ -366,6 +373,15 @@ class ConsoleApp(App[None]):
 
     def say_problem(self, problem: Problem) -> None:
         self.say(f"{problem.message}\n{problem.hint}".rstrip(), level="error")
+
+
+def _is_news(readings: Readings, before: Readings, name: str) -> bool:
+    """Whether more is new than the times of one source's reading: those the next second's tick shows."""
+    now, then = reading_of(readings, name), reading_of(before, name)
+    if now is None or then is None:
+        return True
+    same = replace(then, taken_at=now.taken_at, tried_at=now.tried_at, took=now.took, next_try=now.next_try)
+    return with_reading(before, same) != readings
 
 
 def _is_going(node: MessagePump | None) -> bool:

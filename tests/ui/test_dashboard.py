@@ -324,6 +324,24 @@ def lagging(seconds: float, later: int) -> Readings:
     return replace(known, set=changed)
 
 
+async def test_a_reading_with_nothing_new_but_its_times_is_left_to_the_tick() -> None:
+    app = console(fine())
+    assert isinstance(app.feed, FakeFeed)
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.pause()
+        drawn: list[str] = []
+        app.refresh_view = lambda: drawn.append("again")  # type: ignore[method-assign]
+        known = app.feed.readings.oplog
+        assert known is not None
+        later = replace(known, tried_at=known.tried_at + timedelta(seconds=1), took=timedelta(seconds=2))
+        app.feed.push(replace(app.feed.readings, oplog=later), "oplog")
+        await pilot.pause()
+        assert drawn == []
+        app.feed.push(replace(app.feed.readings, oplog=replace(later, attempt=2)), "oplog")
+        await pilot.pause()
+        assert drawn == ["again"]
+
+
 async def test_the_smallest_terminal_breaks_nothing() -> None:
     for size in ((1, 1), (10, 3), (20, 8), (40, 12), (99, 31), (100, 32), (300, 90)):
         app = console(STATES["critical"]())
