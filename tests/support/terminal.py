@@ -159,8 +159,7 @@ class Terminal:
     @property
     def cpu_seconds(self) -> float:
         """Processor time that the process itself used so far (Linux)."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds_of(self.pid)
 
     # Doing
 
@@ -281,6 +280,12 @@ class Terminal:
 
     def _text(self) -> str:
         return "\n".join(row.rstrip() for row in self._screens[self._alternate].display)
+
+
+def cpu_seconds_of(pid: int) -> float:
+    """Processor time that a process used so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _condition(wanted: str | re.Pattern[str] | Callable[[str], Any]) -> Callable[[str], Any]:
