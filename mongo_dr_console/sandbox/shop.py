@@ -24,9 +24,12 @@ SEED = 20261122
 DATABASES = ("shop", "crm", "warehouse")
 
 
+DIVISOR = max(1, int(os.environ.get("MDR_SHOP_DIVISOR") or 1))
+"""By how much the shop is smaller. The keeper and the workload inherit it."""
+
+
 def _documents(whole: int) -> int:
-    # Read by the keeper and the workload alike, which inherit it.
-    return whole // max(1, int(os.environ.get("MDR_SHOP_DIVISOR") or 1))
+    return whole // DIVISOR
 
 
 PRODUCTS = _documents(2_000)
