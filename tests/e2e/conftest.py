@@ -31,15 +31,26 @@ def practice(
 
 
 @pytest.fixture
-def sits_down(practice: Practice) -> Iterator[Callable[[Size], Engineer]]:
+def at_terminal() -> Iterator[Callable[..., Engineer]]:
     """Makes an engineer at a terminal; all terminals are gone after the test."""
     engineers: list[Engineer] = []
 
-    def sit(size: Size, **more: Any) -> Engineer:
-        engineers.append(Engineer(practice.environment, size, **more))
-        engineers[-1].dashboard()
+    def sit(*args: Any) -> Engineer:
+        engineers.append(Engineer(*args))
         return engineers[-1]
 
     yield sit
     for engineer in engineers:
         engineer.terminal.kill()
+
+
+@pytest.fixture
+def sits_down(practice: Practice, at_terminal: Callable[..., Engineer]) -> Callable[[Size], Engineer]:
+    """Makes an engineer at the practice deployment's console."""
+
+    def sit(size: Size) -> Engineer:
+        engineer = at_terminal(practice.environment, size)
+        engineer.dashboard()
+        return engineer
+
+    return sit
