@@ -5,11 +5,9 @@ Nothing is changed by that: the wizard opens with it chosen, and asks.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mongo_dr_console.model.event import CHANGES, Event
-from mongo_dr_console.model.eventscan import selects
+from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.namespace import Namespace, is_restorable
 from mongo_dr_console.model.operationtext import subject
 from mongo_dr_console.model.oplogentry import Operation
@@ -17,6 +15,7 @@ from mongo_dr_console.model.position import Bound
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.wizard import WizardState, propose_renames
 from mongo_dr_console.model.wizardscope import Scope
+from mongo_dr_console.model.words import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +30,31 @@ class BringBack:
     text: str
 
 
-def bring_back(operation: Operation, events: Iterable[Event]) -> BringBack:
+def bring_back(operation: Operation, event: Event | None) -> BringBack:
     """How what was there before an operation comes back.
 
-    Where a known event covers the operation, merge brings back what that event removed or changed and
-    overwrites nothing that was written since. Else its collection is restored beside the live one, as it was
-    right before the operation (of an insert: right after it): nothing live is touched, and the document is
-    there to be compared and taken.
+    Where it is part of an event, merge brings back what that event removed or changed and overwrites nothing
+    that was written since. Else its collection is restored beside the live one, as it was right before the
+    operation (of an insert: right after it): nothing live is touched, and the document is there to be
+    compared and taken.
 
     Args:
-        events: The known ones.
+        event: That it is part of; None: it stands alone.
 
     Raises:
         WrongUse: It is of a namespace that is not restored.
     """
     names = _scope_names(operation)
-    covering = next((e for e in events if _covers(e, operation)), None)
-    if covering is not None:
+    if event is not None:
         state = WizardState(
             way="event",
-            event=covering,
+            event=event,
             keep_later=True,
-            scope=_scope_of(covering, names),
+            scope=_scope_of(event, names),
             scope_chosen=True,
             mode="merge",
         )
-        return BringBack(state, _merge_text(covering, state.scope))
+        return BringBack(state, _merge_text(event, state.scope))
     scope = Scope(names=frozenset(names))
     state = WizardState(
         way="time",
@@ -68,10 +66,6 @@ def bring_back(operation: Operation, events: Iterable[Event]) -> BringBack:
         renames=propose_renames(scope),
     )
     return BringBack(state, _beside_text(operation, scope))
-
-
-def _covers(event: Event, operation: Operation) -> bool:
-    return event.kind not in CHANGES and selects(event.selector, operation)
 
 
 def _scope_names(operation: Operation) -> tuple[str, ...]:
@@ -89,11 +83,16 @@ def _scope_of(event: Event, names: tuple[str, ...]) -> Scope:
     return Scope(names=frozenset(names))
 
 
+def _extent(event: Event) -> str:
+    count = "documents unknown" if event.documents is None else f"{event.documents:,} documents"
+    return f"{moment(event.time)}, {count}"
+
+
 def _merge_text(event: Event, scope: Scope) -> str:
     return (
-        f"Event {event.id} ({event.kind}) covers this operation, so the wizard opens with it chosen and mode "
-        f"merge: all that it removed or changed in {', '.join(scope.patterns)} comes back, not this document "
-        "alone. What was written since is a conflict, listed and not overwritten."
+        f"It is part of event {event.id} ({event.kind}, {_extent(event)}), so the wizard opens with that "
+        f"chosen and mode merge: all that it removed or changed in {', '.join(scope.patterns)} comes back, "
+        "not this document alone. What was written since is a conflict, listed and not overwritten."
     )
 
 
@@ -105,9 +104,9 @@ def _bound(operation: Operation) -> Bound:
 def _beside_text(operation: Operation, scope: Scope) -> str:
     side = "after" if _bound(operation) is Bound.THROUGH else "before"
     return (
-        f"No known event covers this operation, so the wizard opens with {', '.join(scope.patterns)} as it "
-        f"was right {side} {operation.position}, restored beside the live one under another name. Nothing "
-        "live is touched: compare, and take the document from there."
+        "It is part of no mass delete, mass update or drop, so the wizard opens with "
+        f"{', '.join(scope.patterns)} as it was right {side} {operation.position}, restored beside the live "
+        "one under another name. Nothing live is touched: compare, and take the document from there."
     )
 
 

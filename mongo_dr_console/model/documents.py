@@ -472,6 +472,7 @@ class RestoreResult(_Document):
     snapshot: str = Field(description="The base.")
     store: str = Field(description="The store it was read from.")
     identity: Identity = Field(description="The deployment that was written to.")
+    to_profile: str | None = Field(default=None, description="Its profile, where it is another one.")
     limit: PlanLimit
     skipped: list[str] = Field(description="Ids of the events that were left out.")
     namespaces: list[RestoredNamespace]

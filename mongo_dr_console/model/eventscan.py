@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mongo_dr_console.model.event import Event, EventKind, EventSelector, event_id
+from mongo_dr_console.model.event import CHANGES, Event, EventKind, EventSelector, event_id
 from mongo_dr_console.model.eventchanges import is_of_users, login_change, modification, modified, shown
 from mongo_dr_console.model.namespace import Namespace, Patterns, is_of_logins, is_system_database
 from mongo_dr_console.model.oplogentry import COMMAND, Operation
@@ -59,6 +59,11 @@ def selects(selector: EventSelector, operation: Operation) -> bool:
         or operation.database == "admin"
         or _contains(frozenset(selector.fields), frozenset(changed_fields(operation.document)))
     )
+
+
+def is_part(operation: Operation, event: Event) -> bool:
+    """Whether it is one of the operations of an event that took documents away or changed them."""
+    return event.kind not in CHANGES and selects(event.selector, operation)
 
 
 def changed_fields(document: Mapping[str, Any]) -> tuple[str, ...]:

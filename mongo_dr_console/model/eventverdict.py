@@ -67,11 +67,19 @@ def _count(documents: int) -> str:
 def _restorable(event: Event, coverage: Coverage | None) -> tuple[Level, str]:
     if coverage is None:
         return Level.WARNING, "whether it can be restored is not known."
-    if event.before is not None and coverage.covers(event.before):
+    if _covers(event, coverage):
         return Level.WARNING, "restorable."
     if coverage.live is None:
         return Level.WARNING, "whether it can be restored is not known: the live oplog cannot be read."
     return Level.CRITICAL, f"not restorable: {_why(event.before or event.position, coverage)}"
+
+
+def _covers(event: Event, coverage: Coverage) -> bool:
+    """Whether the state right before it can be had. Where the live oplog begins with it, or in the middle of
+    it, what lies before is known from elsewhere alone."""
+    if event.before is not None:
+        return coverage.covers(event.before)
+    return any(r.start < event.position <= r.end for r in coverage.ranges)
 
 
 def _why(position: Position, coverage: Coverage) -> str:

@@ -170,7 +170,8 @@ class Plan(_Part):
         kept: Live collections that the restore does not have and does not touch.
         users: Whether users and roles are restored too.
         operations: Oplog entries to go through.
-        later_writes: Writes after the limit that the result will not have.
+        later_writes: Writes after the limit that the result will not have; None: the deployment that they
+            were made to does not answer.
         lost_seconds: How far back the result goes.
         estimate_seconds: How long it will take, about.
         estimate_basis: What that was reckoned from.
@@ -198,7 +199,7 @@ class Plan(_Part):
     kept: list[str]
     users: bool = False
     operations: int
-    later_writes: int
+    later_writes: int | None
     lost_seconds: float | None
     estimate_seconds: float | None
     estimate_basis: str = ""

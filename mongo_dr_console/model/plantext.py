@@ -93,9 +93,15 @@ def _namespace(planned: PlannedNamespace) -> str:
     return f"{name} [{planned.mode}]{size} {planned.effect}"
 
 
+def later_writes(plan: Plan) -> str:
+    """What the result will not have."""
+    if plan.later_writes is None:
+        return "later writes are not known: the deployment does not answer"
+    return f"{plan.later_writes:,} later write{'' if plan.later_writes == 1 else 's'} not in the result"
+
+
 def _costs(plan: Plan) -> Iterator[str]:
-    later = f"{plan.later_writes:,} later writes not in the result"
-    yield f"  operations    {plan.operations:,} to replay; {later}"
+    yield f"  operations    {plan.operations:,} to replay; {later_writes(plan)}"
     if plan.lost_seconds:
         yield f"  goes back     {humanize.precisedelta(round(plan.lost_seconds))}"
     if plan.estimate_seconds is not None:

@@ -21,7 +21,7 @@ def result_lines(view: JobView) -> list[str]:
 
 
 def _restore(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "base", f"snapshot {result['snapshot']} in {result['store']}"
+    yield from _from_and_into(result)
     for planned in _some(result["namespaces"]):
         source, target = planned["from"], planned["to"]
         name = target if source == target else f"{source} → {target}"
@@ -63,6 +63,13 @@ def _restore(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "take it back", result["take_back"]
     if result.get("settle"):
         yield "settle it", f"{result['settle']}   (drops what is set aside)"
+
+
+def _from_and_into(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "base", f"snapshot {result['snapshot']} in {result['store']}"
+    if other := result.get("to_profile"):
+        whose = result["identity"]
+        yield "into", f"{other} ({whose['environment']}/{whose['set_name']})"
 
 
 def _merged(row: dict[str, Any]) -> str:

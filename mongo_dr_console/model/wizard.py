@@ -20,8 +20,9 @@ from mongo_dr_console.model.plan import Intent, Mode
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.readings import Readings, open_events
 from mongo_dr_console.model.trouble import WrongUse
+from mongo_dr_console.model.unknown import is_down
 from mongo_dr_console.model.when import event_by_id, limit_before, limit_through, parse_when
-from mongo_dr_console.model.wizardscope import Scope
+from mongo_dr_console.model.wizardscope import Scope, scope_of
 from mongo_dr_console.model.words import duration, moment
 
 Way = Literal["event", "time", "snapshot"]
@@ -92,6 +93,7 @@ class Known:
     Args:
         events, snapshots: The newest first.
         answered: Ids of the events that a restore has answered since.
+        down: Whether no member of the deployment answers.
     """
 
     now: datetime
@@ -99,6 +101,7 @@ class Known:
     snapshots: tuple[SnapshotEntry, ...] = ()
     coverage: Coverage | None = None
     answered: frozenset[str] = frozenset()
+    down: bool = False
 
     @property
     def undoable(self) -> tuple[Event, ...]:
@@ -115,16 +118,21 @@ class Known:
         return None if live is None else live.identity
 
 
-def known(readings: Readings, now: datetime) -> Known:
-    """The newest values; what a source said before it failed still counts, since planning asks again."""
+def known(readings: Readings, now: datetime, also: Event | None = None) -> Known:
+    """The newest values; what a source said before it failed still counts, since planning asks again.
+
+    Args:
+        also: An event that is known from elsewhere: the readings have those of the last day.
+    """
     stores = [r.value for r in readings.stores.values() if r.value is not None]
     found = None if readings.events is None else readings.events.value
-    events = () if found is None else found.events
+    recent = () if found is None else found.events
     still_open = {event.id for event in open_events(readings, now)}
+    older = () if also is None or also.id in {event.id for event in recent} else (also,)
     return Known(
         now=now,
-        events=tuple(sorted(events, key=lambda e: e.position, reverse=True)),
-        answered=frozenset(e.id for e in events if e.kind not in CHANGES) - still_open,
+        events=tuple(sorted((*recent, *older), key=lambda e: e.position, reverse=True)),
+        answered=frozenset(e.id for e in recent if e.kind not in CHANGES) - still_open,
         snapshots=tuple(
             sorted(
                 (s for facts in stores for s in facts.snapshots),
@@ -133,7 +141,26 @@ def known(readings: Readings, now: datetime) -> Known:
             )
         ),
         coverage=None if readings.coverage is None else readings.coverage.value,
+        down=is_down(readings.set),
     )
+
+
+# What is proposed
+
+
+def propose_way(state: WizardState, facts: Known) -> WizardState:
+    """Where nothing was chosen yet: the one event; of a deployment that is gone, all that is kept of it."""
+    if facts.down:
+        return replace(state, way="time", text="latest", bound=Bound.THROUGH)
+    found = facts.undoable
+    return replace(state, way="event" if found else "time", event=found[0] if len(found) == 1 else None)
+
+
+def propose_scope(state: WizardState, facts: Known) -> Scope:
+    """What the event hit; of a deployment that is gone, everything."""
+    if state.way == "event" and state.event is not None:
+        return scope_of(state.event)
+    return Scope(everything=facts.down)
 
 
 # The limit
@@ -326,6 +353,12 @@ def merge_problem(state: WizardState) -> str:
     return ""
 
 
+TARGET_DOWN = (
+    "The deployment that is watched does not answer, so nothing can be restored into it. Choose another one. "
+    'A new, empty replica set needs a profile of its own in the config, with access = "restore": add it, and '
+    "look again by esc and enter."
+)
+
 # Steps
 
 
@@ -335,6 +368,8 @@ def problem(state: WizardState, step: Step, facts: Known) -> str:
         return _when_problem(state, facts)
     if step is Step.SCOPE:
         return _scope_problem(state.scope)
+    if step is Step.WHERE and state.target is None and facts.down:
+        return TARGET_DOWN
     if step is Step.WHERE and state.mode == "beside":
         return renames_problem(state)
     if step is Step.WHERE and state.mode == "merge":

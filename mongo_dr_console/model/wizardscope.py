@@ -29,7 +29,7 @@ class Scope:
         return tuple(sorted(n for n in self.names if "." not in n or n.partition(".")[0] not in self.names))
 
 
-def propose_scope(event: Event) -> Scope:
+def scope_of(event: Event) -> Scope:
     """What the event hit, and nothing else."""
     if event.kind == "drop-database":
         return Scope(names=frozenset({event.namespace.partition(".")[0]}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +71,23 @@ def connect(
         options["readPreference"] = "primaryPreferred"
     with _uri_in_words(uri):
         return MongoClient(uri, **options)
+
+
+def nobody_listens(client: Client) -> bool:
+    """Whether every host that the URI names answers that no server runs there, which a driver asks again for
+    as long as it may look for one."""
+    hosts = list(client.topology_description.server_descriptions())
+    return bool(hosts) and all(_refuses(*host) for host in hosts)
+
+
+def _refuses(host: str, port: int | None) -> bool:
+    try:
+        socket.create_connection((host, port or 0), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def connect_async(uri: str, *, direct: bool = False, seconds: float = 2) -> AsyncClient:

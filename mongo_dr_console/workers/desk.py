@@ -25,6 +25,7 @@ from mongo_dr_console.model.hold import Hold
 from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.operationpage import DocumentHistory, OperationPage, Way
+from mongo_dr_console.model.oplogentry import Operation
 from mongo_dr_console.model.plan import Intent, Plan
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.readings import Readings
@@ -332,6 +333,16 @@ class Desk:
         from mongo_dr_console.workers.browsing import document_history
 
         return document_history(self.profile, namespace, identities, until)
+
+    def event_of(self, operation: Operation) -> Event | None:
+        """The event that an operation is a part of, however long ago it was; None where it stands alone.
+
+        Raises:
+            Trouble: Neither the deployment nor a store that has it can be read.
+        """
+        from mongo_dr_console.workers.browsing import event_of
+
+        return event_of(self.profile, operation)
 
     def holds(self) -> tuple[tuple[Hold, ...], dict[str, Trouble]]:
         """What nothing may prune, oldest first, and by name why a store could not be asked.

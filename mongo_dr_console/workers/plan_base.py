@@ -16,7 +16,7 @@ from mongo_dr_console.stores.snapshot_reader import SnapshotReader, open_snapsho
 from mongo_dr_console.stores.store import Store
 from mongo_dr_console.stream.follow import continue_from
 from mongo_dr_console.workers.index_keeping import known_of
-from mongo_dr_console.workers.plan_sources import Deployments, Look, history, source
+from mongo_dr_console.workers.plan_sources import Deployments, Look, history, history_between, source
 
 
 def find_base(
@@ -221,7 +221,8 @@ def _check_history(
     Raises:
         Refused: ``refused`` where it is given, else why the limit cannot be reached.
     """
-    known = history(deployments)
+    # It may have been gathered before the limit was known, for an event that is older than the live oplog.
+    known = history_between(deployments, base.end, limit.position)
     reach = known.reaches(base.end, limit.position)
     late = _is_late(limit, reach)
     if late and refused is not None:

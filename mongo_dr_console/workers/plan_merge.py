@@ -3,6 +3,7 @@ possible."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from bson.raw_bson import RawBSONDocument
@@ -12,6 +13,7 @@ from mongo_dr_console.engines.builtin import merge_sessions
 from mongo_dr_console.engines.builtin.indexes import is_ttl
 from mongo_dr_console.engines.builtin.merge import is_capped
 from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.entryhead import place_of
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.merge import MOST_DOCUMENTS, MergeWatch
 from mongo_dr_console.model.namespace import Namespace, known_as
@@ -22,7 +24,7 @@ from mongo_dr_console.model.trouble import Refused, WrongUse
 from mongo_dr_console.mongo.client import Client, told
 from mongo_dr_console.mongo.collections import ListedCollection, list_collections
 from mongo_dr_console.mongo.oplog import raw_batches_untold
-from mongo_dr_console.workers.plan_sources import Deployments, Look, source
+from mongo_dr_console.workers.plan_sources import Deployments, Look, history, source
 
 _OLDEST = 6
 
@@ -152,26 +154,38 @@ def steps() -> list[str]:
 
 
 def _watched(look: Look, deployments: Deployments) -> tuple[MergeWatch, bool]:
-    """What the live oplog says, and whether it was looked through to its end."""
+    """What the oplog says, and whether it was looked through to its end."""
     watch = watch_of(look.skipped)
     watch.settling |= _other_merges(deployments.target)
-    start = min(event.position for event in look.skipped)
     end = max(event.last for event in look.skipped)
-    names = {name for event in look.skipped for name in event.selector.namespaces}
-    only: dict[str, Any] = {"$or": [{"op": "c"}, {"ns": {"$in": sorted(names)}}]}
     assembler, after = TransactionAssembler(), 0
     try:
-        for batch in raw_batches_untold(source(deployments), start, None, only):
-            for raw in rawbson.split(batch):
-                entry = raw_entry(raw)
-                after += entry["ts"] > end.timestamp
-                if after > COUNTED_ENTRIES:
-                    return watch, False
-                for operation in assembler.feed(entry):
-                    watch.skips(operation)
+        for raw in _written(look, deployments):
+            entry = raw_entry(raw)
+            after += entry["ts"] > end.timestamp
+            if after > COUNTED_ENTRIES:
+                return watch, False
+            for operation in assembler.feed(entry):
+                watch.skips(operation)
     except PyMongoError as error:
         raise told(error) from None
     return watch, True
+
+
+def _written(look: Look, deployments: Deployments) -> Iterator[bytes]:
+    """Commands, and the writes to what the events hit, from the first of them on."""
+    start = min(event.position for event in look.skipped)
+    names = {name for event in look.skipped for name in event.selector.namespaces}
+    if deployments.mixed:
+        known, wanted = history(deployments), {name.encode() for name in names}
+        for raw in (r for batch in known.read(start, known.latest or start) for r in rawbson.split(batch)):
+            op, namespace, *_ = place_of(raw)
+            if op == b"c" or namespace in wanted:
+                yield raw
+        return
+    only: dict[str, Any] = {"$or": [{"op": "c"}, {"ns": {"$in": sorted(names)}}]}
+    for batch in raw_batches_untold(source(deployments), start, None, only):
+        yield from rawbson.split(batch)
 
 
 def _check_version(client: Client) -> None:

@@ -9,8 +9,9 @@ from mongo_dr_console.config import Profile
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.plan import Hazard, Intent
+from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Trouble, Unreachable
-from mongo_dr_console.mongo.client import Client, connect
+from mongo_dr_console.mongo.client import Client, connect, nobody_listens
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.stream.history import History
 from mongo_dr_console.workers.kept import kept_oplog
@@ -69,6 +70,8 @@ def open_deployments(name: str, profile: Profile, to: tuple[str, Profile] | None
     trouble: Trouble | None = None
     try:
         source = connect(profile.connection_uri())
+        if to is not None and nobody_listens(source):
+            raise Unreachable("deployment-unreachable", "No member of the deployment runs.")
         identity = read_identity(source, profile.environment)
     except Trouble as error:
         if to is None:
@@ -97,6 +100,13 @@ def history(deployments: Deployments) -> History:
             deployments.source_profile, deployments.source, deployments.source_identity, branch
         )
     return deployments.histories[branch]
+
+
+def history_between(deployments: Deployments, position: Position, through: Position) -> History:
+    """The same, gathered once more where it ends before that: while the deployment lives, it goes on."""
+    if deployments.source is not None and history(deployments).reaches(position, through) < through:
+        del deployments.histories[deployments.branch]
+    return history(deployments)
 
 
 def source(deployments: Deployments) -> Client:

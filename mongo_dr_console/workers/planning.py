@@ -46,7 +46,7 @@ from mongo_dr_console.stream.finder import find_event, neighbours
 from mongo_dr_console.stream.live import LiveOplog
 from mongo_dr_console.workers import plan_merge, plan_tools
 from mongo_dr_console.workers.plan_base import base_facts, check_reach, find_base, needs_oplog, window_of
-from mongo_dr_console.workers.plan_range import counted, definitions, renames_in
+from mongo_dr_console.workers.plan_range import Counts, counted, definitions, renames_in
 from mongo_dr_console.workers.plan_sources import Deployments, Look, history, source
 from mongo_dr_console.workers.plan_targets import (
     add_hazards,
@@ -223,7 +223,7 @@ def _assemble(
         kept=kept,
         users=users,
         operations=operations,
-        later_writes=0 if follow else later.within(n.target for n in namespaces),
+        later_writes=_later_writes(deployments, later, namespaces, follow=follow),
         lost_seconds=0.0 if follow else _lost_seconds(look, last, limit),
         estimate_seconds=round(rto.seconds, 1),
         estimate_basis=rto.basis,
@@ -338,6 +338,14 @@ def _neighbours_within(snapshot: StoredSnapshot, limit: Limit) -> tuple[Neighbou
             return last, here
         last = here
     return last, None
+
+
+def _later_writes(
+    deployments: Deployments, later: Counts, namespaces: list[PlannedNamespace], *, follow: bool
+) -> int | None:
+    if follow:
+        return 0
+    return None if deployments.source is None else later.within(n.target for n in namespaces)
 
 
 def _lost_seconds(look: Look, last: Neighbour | None, limit: Limit) -> float:

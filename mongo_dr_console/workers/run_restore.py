@@ -39,7 +39,7 @@ from mongo_dr_console.stream.saved import SavedRange, SavedRangeWriter, recover,
 from mongo_dr_console.workers.claiming import reading_for
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.jobs import JobFolder, read_lines, read_plan
-from mongo_dr_console.workers.plan_sources import Deployments, history, open_deployments, source
+from mongo_dr_console.workers.plan_sources import Deployments, history_between, open_deployments, source
 from mongo_dr_console.workers.planning import make_plan
 from mongo_dr_console.workers.safety import safety_snapshot
 
@@ -114,7 +114,9 @@ def _what_was_left_alone(context: JobContext, result: dict[str, Any]) -> str | N
         return None
     count, file = result["conflict_count"], context.folder / result["conflicts_file"]
     some = "1 document was" if count == 1 else f"{count:,} documents were"
-    return f"Brought back but for conflicts: {some} left as it is now. Each with why, and as it was: {file}"
+    return (
+        f"Brought back but for conflicts: {some} left as they are now. Each with why, and as it was: {file}"
+    )
 
 
 def owner_of(context: JobContext) -> str:
@@ -379,7 +381,8 @@ class _Oplog:
             except Failed as trouble:
                 if trouble.code != "gap":
                     raise
-        batches = history(self.deployments).go_on(position, entry_hash, through)
+        known = history_between(self.deployments, position, through)
+        batches = known.go_on(position, entry_hash, through)
         return batches, next(batches, None)
 
     def _guarded(self, batches: Iterator[bytes]) -> Iterator[bytes]:
@@ -466,6 +469,7 @@ def _summary(context: JobContext, plan: Plan) -> dict[str, Any]:
         "snapshot": plan.snapshot.name,
         "store": plan.snapshot.store,
         "identity": plan.identity.model_dump(mode="json"),
+        "to_profile": plan.intent.to_profile,
         "limit": plan.limit.model_dump(mode="json"),
         "skipped": [e.id for e in plan.skipped],
         "namespaces": [{"from": n.source, "to": n.target, "mode": n.mode} for n in plan.namespaces],

@@ -20,22 +20,37 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def practice(mongod: Path, plain_terminal: None, tmp_path: Path) -> Iterator[Practice]:
+def practice(
+    mongod: Path, plain_terminal: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Practice]:
+    # The whole shop, so that its restore is still at work when the terminal is lost.
+    monkeypatch.setenv("MDR_SHOP_DIVISOR", "1")
     practice = Practice(tmp_path)
     yield practice
     practice.close()
 
 
 @pytest.fixture
-def sits_down(practice: Practice) -> Iterator[Callable[[Size], Engineer]]:
+def at_terminal() -> Iterator[Callable[..., Engineer]]:
     """Makes an engineer at a terminal; all terminals are gone after the test."""
     engineers: list[Engineer] = []
 
-    def sit(size: Size, **more: Any) -> Engineer:
-        engineers.append(Engineer(practice.environment, size, **more))
-        engineers[-1].dashboard()
+    def sit(*args: Any) -> Engineer:
+        engineers.append(Engineer(*args))
         return engineers[-1]
 
     yield sit
     for engineer in engineers:
         engineer.terminal.kill()
+
+
+@pytest.fixture
+def sits_down(practice: Practice, at_terminal: Callable[..., Engineer]) -> Callable[[Size], Engineer]:
+    """Makes an engineer at the practice deployment's console."""
+
+    def sit(size: Size) -> Engineer:
+        engineer = at_terminal(practice.environment, size)
+        engineer.dashboard()
+        return engineer
+
+    return sit

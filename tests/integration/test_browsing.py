@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,7 +10,7 @@ from mongo_dr_console.config import Profile
 from mongo_dr_console.model.trouble import Unreachable
 from mongo_dr_console.mongo.launch import ReplicaSet
 from mongo_dr_console.stream.live import LiveOplog
-from mongo_dr_console.workers.browsing import document_history, operations_around
+from mongo_dr_console.workers.browsing import document_history, event_of, operations_around
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +34,20 @@ def test_around_a_position_and_one_document(replica_set: ReplicaSet) -> None:
     assert ("d", 3, True) in shown and ("i", "x", True) in shown and ("u", 3, False) in shown
     history = document_history(profile, "browsed.orders", [3], None)
     assert [f.operation.op for f in history.found] == ["c", "i", "u", "d"]
+
+
+def test_an_operation_belongs_to_its_event_however_small(client: Any, replica_set: ReplicaSet) -> None:
+    profile = Profile.model_validate({"uri": replica_set.uri})
+    stock = client["browsed"]["stock"]
+    stock.drop()
+    stock.insert_many([{"_id": n, "n": 1} for n in range(40)])
+    stock.update_one({"_id": 7}, {"$set": {"n": 2}})
+    stock.update_many({}, {"$set": {"n": 0}})
+    first, second = (f.operation for f in document_history(profile, "browsed.stock", [7], None).found[-2:])
+    found = event_of(profile, second)
+    assert found is not None
+    assert (found.kind, found.namespace, found.documents) == ("mass-update", "browsed.stock", 40)
+    assert event_of(profile, first) is None
 
 
 def test_without_deployment_and_stream_it_says_so(tmp_path: Path) -> None:

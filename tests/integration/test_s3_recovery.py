@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 import pytest
 from support import twin
 from support.jobs import backup_here, mdr, plan_for, restore_here, run_here
-from support.minio import Minio, section
-from support.prepared import PreparedProfile
+from support.minio import Minio, with_stores
 from support.s3proxy import Answer, CutAnswer, Fault, Request, proxy
 from support.streamkit import committed, entries_of, oplog_between, streaming
 from support.writers import Writers
 
-from mongo_dr_console.config import S3StoreConfig, load_config
 from mongo_dr_console.model.link import Link
 from mongo_dr_console.model.trouble import Failed, WrongUse
 from mongo_dr_console.mongo.client import connect
@@ -45,16 +42,6 @@ def database(client: Any, database_name: str) -> Any:
     found.small.create_index("s")
     found.create_collection("empty")
     return found
-
-
-def with_stores(prepared: PreparedProfile, *, local: bool, **stores: S3StoreConfig) -> PreparedProfile:
-    """The profile with these stores."""
-    text = prepared.config_file.read_text()
-    if not local:
-        text = text[: text.index("[profiles.test.stores.local]")]
-    text += "\n".join(section(name, config) for name, config in stores.items())
-    prepared.config_file.write_text(text)
-    return dataclasses.replace(prepared, profile=load_config(prepared.config_file).profiles["test"])
 
 
 def test_it_goes_straight_into_the_bucket_and_comes_back(

@@ -24,12 +24,13 @@ from mongo_dr_console.model.finding import Finding, fine
 from mongo_dr_console.model.hold import Hold
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.operationpage import DocumentHistory, OperationPage, Way
+from mongo_dr_console.model.oplogentry import Operation
 from mongo_dr_console.model.plan import Intent, Plan
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.scheduleview import ScheduleDocument
 from mongo_dr_console.model.trouble import Trouble
-from mongo_dr_console.stream import around
+from mongo_dr_console.stream import around, finder
 from mongo_dr_console.stream.source import StreamSource
 from mongo_dr_console.ui.app import ConsoleApp, Options
 from mongo_dr_console.workers.access import ConsoleAccess
@@ -150,6 +151,10 @@ class FakeDesk(Desk):
     def document(self, namespace: str, identities: Sequence[Any], until: Position | None) -> DocumentHistory:
         self._asked("document", namespace, tuple(identities), until)
         return around.on_document(self.oplog, namespace, identities, until)
+
+    def event_of(self, operation: Operation) -> Event | None:
+        self._asked("event_of", operation.position)
+        return finder.event_of(self.oplog, operation)
 
     def holds(self) -> tuple[tuple[Hold, ...], dict[str, Trouble]]:
         self._asked("holds")

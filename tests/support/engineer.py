@@ -15,17 +15,22 @@ MOMENT = 0.3
 MDR = [sys.executable, "-m", "mongo_dr_console"]
 
 
+def console_of(profile: str) -> tuple[str, ...]:
+    """The console that may restore."""
+    return ("--profile", profile, "console", "--allow-restore", "--no-mouse")
+
+
 class Engineer:
-    """Opens the practice deployment's console on a terminal of its own.
+    """Opens a console on a terminal of its own.
 
     Args:
-        words: What is called; by default the console that may restore.
+        words: What is called; by default the practice deployment's.
     """
 
     def __init__(
         self, environment: Mapping[str, str], size: Size, words: tuple[str, ...] | None = None
     ) -> None:
-        called = words or ("--profile", "practice", "console", "--allow-restore", "--no-mouse")
+        called = words or console_of("practice")
         self.terminal = Terminal([*MDR, *called], env=environment, size=size)
 
     def sees(self, *wanted: str, seconds: float = 60) -> str:
@@ -47,10 +52,22 @@ class Engineer:
     def arms(self) -> None:
         self.terminal.press("A")
         self.sees("Arm this console?", "Cancel")
+        self.goes_past_cancel()
+        self.sees("ARMED")
+
+    def goes_past_cancel(self) -> None:
+        """Cancel has the focus; the button beside it does what is asked."""
         self.terminal.press("tab")
         time.sleep(MOMENT)
         self.terminal.press("enter")
-        self.sees("ARMED")
+
+    def fills_in(self, *texts: str) -> None:
+        """Field after field of a dialog; the last Enter answers it."""
+        for text in texts:
+            self.terminal.write(text)
+            self.sees(text)
+            self.terminal.press("enter")
+            time.sleep(MOMENT)
 
     def confirms(self, wanted: str) -> None:
         """Types what is wanted; Enter goes on to the button, and Enter there does it."""
@@ -71,16 +88,14 @@ class Engineer:
 
     def walks_to_the_plan(self) -> None:
         """Through the wizard, taking what is proposed."""
-        for shown in (
-            "findings",
-            "undo an event",
-            "1 ticked",
-            "Into which deployment",
-            "nothing has been changed",
-        ):
-            self.sees(shown)
-            if shown != "nothing has been changed":
-                self.terminal.press("enter")
+        self.takes_what_is_proposed("findings", "undo an event", "1 ticked", "Into which deployment")
+        self.sees("nothing has been changed")
+
+    def takes_what_is_proposed(self, *shown: str) -> None:
+        """Page after page of the wizard, each told by its words."""
+        for words in shown:
+            self.sees(words)
+            self.terminal.press("enter")
 
     def job_on_screen(self, kind: str) -> str:
         """The job whose screen this is."""

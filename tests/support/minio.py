@@ -12,14 +12,15 @@ import os
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mongo_dr_console.config import S3StoreConfig
+from mongo_dr_console.config import S3StoreConfig, load_config
 from mongo_dr_console.sandbox.minio import REGION, LocalMinio
 from mongo_dr_console.stores.patience import Patience
 from mongo_dr_console.stores.s3 import S3Store
+from support.prepared import PreparedProfile
 
 _FILE = "AWS_SHARED_CREDENTIALS_FILE"
 SMALL_PART = 5 * 1024 * 1024
@@ -117,6 +118,16 @@ def section(name: str, config: S3StoreConfig) -> str:
     words = {key: value for key, value in config.model_dump(mode="json").items() if value is not None}
     lines = [f"{key} = {value!r}" for key, value in words.items()]
     return "\n".join([f"[profiles.test.stores.{name}]", *lines, ""])
+
+
+def with_stores(prepared: PreparedProfile, *, local: bool, **stores: S3StoreConfig) -> PreparedProfile:
+    """The profile with these stores."""
+    text = prepared.config_file.read_text()
+    if not local:
+        text = text[: text.index("[profiles.test.stores.local]")]
+    text += "\n".join(section(name, config) for name, config in stores.items())
+    prepared.config_file.write_text(text)
+    return replace(prepared, profile=load_config(prepared.config_file).profiles["test"])
 
 
 def killed_copier(config: S3StoreConfig, source: Path, name: str) -> subprocess.Popen[str]:

@@ -127,7 +127,7 @@ def test_the_history_of_a_document(size: tuple[int, int], snap_compare: Any) -> 
 
 @pytest.mark.parametrize("known", [True, False], ids=["event", "none"])
 def test_what_bringing_back_means(known: bool, snap_compare: Any) -> None:
-    words = ("merge", "not overwritten") if known else ("No known event", "Nothing live is touched")
+    words = ("merge", "not overwritten") if known else ("part of no mass delete", "Nothing live is touched")
 
     async def look(pilot: Pilot[Any]) -> None:
         await around(pilot)
@@ -245,6 +245,15 @@ async def test_the_wizards_limit_is_looked_at_and_another_one_taken_back_to_it()
         state = wizard.state
         assert (state.way, state.text, state.bound) == ("time", str(OPLOG.positions[63]), Bound.THROUGH)
         await until(pilot, lambda: wizard.query_one("#time", Input).value == str(OPLOG.positions[63]))
+        await pilot.press("escape", "enter", "tab")
+        app.run_command("operations")
+        await until(pilot, lambda: isinstance(app.screen, OperationsScreen) and "▶" in said(pilot))
+        await pilot.press("u")
+        await until(pilot, lambda: isinstance(app.screen, BringBackDialog))
+        app.screen.query_one("#do").focus()
+        await pilot.press("enter")
+        await until(pilot, lambda: app.screen is wizard and wizard.step is Step.WHEN)
+        assert wizard.state.mode in ("merge", "beside") and wizard.state.scope_chosen
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["event", "none"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.consolekit import SIZES, SMALL, WIDE, screen_text
 from support.readingkit import reading
-from support.states import STATES, event
+from support.states import STATES, error, event
 from support.wizardkit import DELETE, DROP, desk_of, incident, namespace, plan, wizard_console, wizard_of
 from textual import events
 from textual.pilot import Pilot
@@ -314,6 +314,30 @@ class TestWhere:
             shows(app, "(●) merge", "only the documents that the event removed or changed")
             await press(pilot, "enter")
             assert _asked(app).mode == "merge" and _asked(app).skip
+
+    async def test_the_cursor_is_on_what_is_chosen_and_goes_from_list_to_list(self) -> None:
+        app = wizard_console()
+        desk_of(app).others = (Target("drill", "drill", same=False),)
+        async with walk(*TO_EVENT, "enter", "enter", "end", "escape", "enter", app=app) as (app, pilot):
+            shows(app, "▶ (●) merge")
+            await press(pilot, "home", "up")
+            shows(app, "▶ (●) test", "(●) swap")
+            await press(pilot, "down", "down")
+            shows(app, "( ) drill", "▶ (●) swap")
+
+    async def test_of_what_is_gone_all_that_is_kept_goes_into_another_deployment(self) -> None:
+        app = wizard_console(error())
+        keys = ("R", "enter", "enter", "enter")
+        async with walk(*keys, app=app) as (app, pilot):
+            shows(app, "▶  ✗  test", "does not answer")
+            await press(pilot, "enter")
+            shows(app, "needs a profile of its own")
+            desk_of(app).others = (Target("new", "new", same=False),)
+            await press(pilot, "escape", "enter")
+            shows(app, "▶ ( ) new")
+            await press(pilot, "enter", "enter")
+            wanted = _asked(app)
+            assert (wanted.to_profile, wanted.through, wanted.namespaces) == ("new", "latest", ())
 
     async def test_merge_says_why_it_is_not_for_a_time(self) -> None:
         keys = ("R", "enter", "t", *letters("latest"), "enter", "a", "enter", "end")

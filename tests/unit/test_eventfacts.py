@@ -92,6 +92,11 @@ def test_each_kind_in_words(changes: dict[str, Any], words: str) -> None:
     assert words in judged(watched(event(1140, **changed))).text
 
 
+def test_what_the_live_oplog_begins_in_the_middle_of_is_restorable_where_the_stream_has_it() -> None:
+    assert judged(watched(event(1140, before=None))).text.endswith("; restorable.")
+    assert judged(watched(event(5000, before=None))).level is Level.CRITICAL
+
+
 def test_what_lies_before_every_snapshot_is_critical() -> None:
     found = judged(watched(event(5000)))
     assert found.level is Level.CRITICAL

@@ -15,6 +15,7 @@ from support.states import LONG, RTL, event
 from mongo_dr_console.model.bringback import bring_back
 from mongo_dr_console.model.catalogue import Verification
 from mongo_dr_console.model.event import EventSelector
+from mongo_dr_console.model.eventscan import is_part
 from mongo_dr_console.model.hold import Hold
 from mongo_dr_console.model.operationpage import Found
 from mongo_dr_console.model.operationtext import change_text, extended_json, identity_text
@@ -136,11 +137,13 @@ def selector(oplog: Oplog, number: int, op: Any, namespace: str) -> EventSelecto
     return EventSelector(first=at, last=at, op=op, namespaces=(namespace,))
 
 
-def test_where_an_event_covers_it_merge_is_proposed_with_the_event_left_out() -> None:
+def test_of_an_event_merge_is_proposed_with_the_event_left_out() -> None:
     oplog = some()
     deleted = event("a1", 0, "crm.people", "mass-delete", selector=selector(oplog, 3, "d", "crm.people"))
     other = event("b2", 0, "shop.orders", "mass-delete", selector=selector(oplog, 3, "d", "shop.orders"))
-    proposed = bring_back(found(oplog)[3].operation, [other, deleted])
+    operation = found(oplog)[3].operation
+    assert [e.id for e in (other, deleted) if is_part(operation, e)] == ["a1"]
+    proposed = bring_back(operation, deleted)
     wanted = intent(proposed.state)
     assert (wanted.mode, wanted.skip, wanted.namespaces) == ("merge", ("a1",), ("crm.people",))
     assert wanted.before is None and wanted.through is None
@@ -150,7 +153,7 @@ def test_where_an_event_covers_it_merge_is_proposed_with_the_event_left_out() ->
 def test_a_dropped_database_comes_back_as_a_whole() -> None:
     oplog = some()
     gone = event("a1", 0, "crm", "drop-database", selector=selector(oplog, 4, "c", "crm.people"))
-    assert intent(bring_back(found(oplog)[4].operation, [gone]).state).namespaces == ("crm",)
+    assert intent(bring_back(found(oplog)[4].operation, gone).state).namespaces == ("crm",)
 
 
 @pytest.mark.parametrize(("number", "bound"), [(0, Bound.THROUGH), (1, Bound.BEFORE), (3, Bound.BEFORE)])
@@ -159,7 +162,9 @@ def test_else_its_collection_beside_as_it_was_then(number: int, bound: Bound) ->
     definitions = event(
         "a1", 0, "crm.people", "coll-mod", selector=selector(oplog, number, "d", "crm.people")
     )
-    proposed = bring_back(found(oplog)[number].operation, [definitions])
+    operation = found(oplog)[number].operation
+    assert not is_part(operation, definitions)
+    proposed = bring_back(operation, None)
     wanted = intent(proposed.state)
     assert (wanted.mode, wanted.skip, wanted.namespaces) == ("beside", (), ("crm.people",))
     assert getattr(wanted, str(bound)) == str(oplog.positions[number])
@@ -171,7 +176,7 @@ def test_what_is_not_restored_is_not_proposed() -> None:
     oplog = Oplog()
     oplog.delete("admin.system.users", "x")
     with pytest.raises(WrongUse, match="is not restored"):
-        bring_back(found(oplog)[0].operation, [])
+        bring_back(found(oplog)[0].operation, None)
 
 
 # Holds and the ladder

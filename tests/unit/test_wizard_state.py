@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from support.readingkit import ELSEWHERE, HERE, NOW, at, coverage, live, oplog, readings, snapshot
-from support.states import event, events
+from support.states import error, event, events
 from support.wizardkit import DELETE, DROP, incident
 
 from mongo_dr_console.cli.restore_options import Wanted
@@ -28,6 +28,8 @@ from mongo_dr_console.model.wizard import (
     problem,
     propose_base,
     propose_renames,
+    propose_scope,
+    propose_way,
     reach,
     settle,
     stops_at,
@@ -39,7 +41,7 @@ from mongo_dr_console.model.wizardscope import (
     is_ticked,
     name_problem,
     partly_ticked,
-    propose_scope,
+    scope_of,
     toggled,
 )
 from mongo_dr_console.model.words import moment
@@ -241,9 +243,33 @@ def test_what_is_known_comes_from_the_readings_newest_first() -> None:
     assert known(readings(events=events()), NOW).events == ()
 
 
+def test_an_event_of_long_ago_is_known_where_the_walk_began_with_it() -> None:
+    old = event("01d", 3 * 86_400, "shop.orders")
+    seen = known(incident(), NOW, old)
+    assert [e.id for e in seen.events] == [DELETE.id, DROP.id, "01d"] and "01d" not in seen.answered
+    assert known(incident(), NOW, DROP).events == known(incident(), NOW).events
+
+
+class TestGone:
+    """No member answers."""
+
+    def test_all_that_is_kept_is_proposed(self) -> None:
+        state = propose_way(WizardState(), facts(down=True))
+        assert (state.way, state.text, state.bound) == ("time", "latest", Bound.THROUGH)
+        assert propose_scope(state, facts(down=True)) == Scope(everything=True)
+        assert propose_scope(state, facts()) == Scope()
+        assert propose_way(WizardState(), facts()).way == "event"
+
+    def test_only_into_another_deployment(self) -> None:
+        state = typed("latest", Bound.THROUGH)
+        assert "does not answer" in problem(state, Step.WHERE, facts(down=True))
+        assert problem(replace(state, target="new"), Step.WHERE, facts(down=True)) == ""
+        assert known(error(), NOW).down and not known(incident(), NOW).down
+
+
 class TestScope:
     def test_what_the_event_hit_is_proposed(self) -> None:
-        assert propose_scope(DROP) == ORDERS
+        assert scope_of(DROP) == ORDERS
         database = event(
             "1",
             60,
@@ -253,7 +279,7 @@ class TestScope:
                 first=at(60), last=at(60), op="c", namespaces=("shop.orders", "shop.$cmd")
             ),
         )
-        assert propose_scope(database) == Scope(names=frozenset({"shop"}))
+        assert scope_of(database) == Scope(names=frozenset({"shop"}))
 
     def test_a_collection_is_ticked_and_not(self) -> None:
         once = toggled(Scope(), "shop.orders", CONTENTS)

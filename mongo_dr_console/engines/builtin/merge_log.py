@@ -22,6 +22,7 @@ from bson.raw_bson import RawBSONDocument
 
 from mongo_dr_console.engines.builtin.rejects import packed
 from mongo_dr_console.model import rawbson
+from mongo_dr_console.model.operationtext import value_text
 
 WRITTEN = "merged.bson"
 CONFLICTS = "conflicts.jsonl"
@@ -138,7 +139,7 @@ class Conflicts:
         """``document``: as it would have been brought back."""
         self.counts[namespace] += 1
         if len(self.first) < LISTED:
-            text = f"_id={str(document['_id'])[:80]!r}: {why}"
+            text = f"_id={value_text(document['_id'])}: {why}"
             self.first.append({"position": position, "namespace": namespace, "text": text})
         if self._file is not None:
             head = json.dumps({"namespace": namespace, "why": why, "position": position})

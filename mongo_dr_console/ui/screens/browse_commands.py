@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mongo_dr_console.model.trouble import WrongUse
@@ -11,10 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from typing import Any
 
+    from mongo_dr_console.model.event import Event
     from mongo_dr_console.model.oplogentry import Operation
     from mongo_dr_console.model.position import Position
-    from mongo_dr_console.model.wizard import Known
+    from mongo_dr_console.model.wizard import Known, WizardState
     from mongo_dr_console.ui.app import ConsoleApp
+    from mongo_dr_console.ui.wizard.screen import WizardScreen
 
 
 def _operations(app: ConsoleApp) -> None:
@@ -105,20 +108,41 @@ def show_document(app: ConsoleApp, operation: Operation) -> None:
 
 def use_position(app: ConsoleApp, operation: Operation, *, through: bool) -> None:
     """Gives its position to the wizard as the limit; opens the wizard where it is not open."""
-    from mongo_dr_console.model.position import Bound, Limit
+    from mongo_dr_console.model.position import Bound
     from mongo_dr_console.model.wizard import WizardState
-    from mongo_dr_console.ui.wizard.screen import WizardScreen, open_wizard
 
-    limit = Limit(operation.position, Bound.THROUGH if through else Bound.BEFORE)
-    wizard = next((s for s in app.screen_stack if isinstance(s, WizardScreen)), None)
+    wizard = _wizard(app)
+    _walk_with(
+        app,
+        replace(
+            wizard.state if wizard is not None else WizardState(),
+            way="time",
+            text=str(operation.position),
+            bound=Bound.THROUGH if through else Bound.BEFORE,
+            settled="",
+        ),
+    )
+
+
+def _wizard(app: ConsoleApp) -> WizardScreen | None:
+    from mongo_dr_console.ui.wizard.screen import WizardScreen
+
+    return next((s for s in app.screen_stack if isinstance(s, WizardScreen)), None)
+
+
+def _walk_with(app: ConsoleApp, state: WizardState) -> None:
+    """Opens the wizard with this chosen, or goes back to the one that is open."""
+    from mongo_dr_console.ui.wizard.screen import open_wizard
+
+    wizard = _wizard(app)
     if wizard is None:
-        open_wizard(app, state=WizardState(way="time", text=str(limit.position), bound=limit.bound))
+        open_wizard(app, state=state)
     elif wizard.busy:
         app.say(wizard.busy, level="warning")
     else:
         while app.screen is not wizard:
             app.pop_screen()
-        wizard.take(limit)
+        wizard.take(state)
 
 
 def bring_it_back(app: ConsoleApp, operation: Operation) -> None:
@@ -128,17 +152,26 @@ def bring_it_back(app: ConsoleApp, operation: Operation) -> None:
 
 async def _ask_and_bring_back(app: ConsoleApp, operation: Operation) -> None:
     from mongo_dr_console.model.bringback import bring_back
-    from mongo_dr_console.ui.background import problem_of
+    from mongo_dr_console.model.eventscan import is_part
+    from mongo_dr_console.ui.background import Problem, in_thread, problem_of
     from mongo_dr_console.ui.screens.wanted import BringBackDialog
-    from mongo_dr_console.ui.wizard.screen import open_wizard
 
+    event: Event | Problem | None
+    event = next((e for e in _known(app).events if is_part(operation, e)), None)
+    if event is None:
+        # The known ones are those of the last day.
+        app.say("Looking for the event that it is part of.")
+        event = await in_thread(lambda: app.desk.event_of(operation))
+    if isinstance(event, Problem):
+        app.say_problem(event)
+        return
     try:
-        proposed = bring_back(operation, _known(app).events)
+        proposed = bring_back(operation, event)
     except WrongUse as wrong:
         app.say_problem(problem_of(wrong))
         return
     if await app.push_screen_wait(BringBackDialog(proposed.text)):
-        open_wizard(app, state=proposed.state)
+        _walk_with(app, proposed.state)
 
 
 def _work(app: ConsoleApp, work: Coroutine[Any, Any, None]) -> None:

@@ -75,6 +75,17 @@ class RowList(LinesView, can_focus=True):
         def control(self) -> RowList:
             return self.rows
 
+    @dataclass
+    class Edge(Message):
+        """The cursor was to move past the first row, or the last one. ``way``: -1 or 1."""
+
+        rows: RowList
+        way: int
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
     def __init__(self, **widget: Any) -> None:
         super().__init__(**widget)
         self._items: tuple[RowItem, ...] = ()
@@ -119,6 +130,8 @@ class RowList(LinesView, can_focus=True):
             place += by
         if 0 <= place < len(self._items):
             self._go(place)
+        else:
+            self.post_message(self.Edge(self, by))
 
     def action_page(self, way: int) -> None:
         """Moves the cursor by a screenful."""

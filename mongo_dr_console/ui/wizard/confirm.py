@@ -254,5 +254,6 @@ def access_lines(view: View, bound: str, width: int) -> list[Line]:
 def asking(plan: Plan, width: int) -> list[Line]:
     """What must be typed."""
     if not plan.destroys:
-        return wrapped("Nothing that is live is replaced or dropped, so nothing needs to be typed.", width)
+        text = "Nothing that is live is replaced or dropped, so nothing needs to be typed."
+        return wrapped(f"{text} Tab goes to Restore.", width)
     return wrapped(f"Type {plan.confirm} to go on:", width, "strong")

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 from mongo_dr_console.model.foldtext import fold
 from mongo_dr_console.model.plan import Plan
-from mongo_dr_console.model.plantext import plan_lines
+from mongo_dr_console.model.plantext import later_writes, plan_lines
 from mongo_dr_console.model.words import duration
 from mongo_dr_console.ui.lines import Line, Role, Span, line, plain, wrapped
 
@@ -46,9 +46,7 @@ def brief(plan: Plan, width: int) -> list[Line]:
         parts.append("later writes are kept")
     elif plan.lost_seconds is not None:
         parts.append(f"goes back {duration(plan.lost_seconds)}")
-        parts.append(
-            f"{plan.later_writes:,} later write{'' if plan.later_writes == 1 else 's'} not in the result"
-        )
+        parts.append(later_writes(plan))
     if plan.estimate_seconds is not None:
         parts.append(f"takes about {duration(plan.estimate_seconds)}")
     return wrapped("; ".join(parts) + ".", width, "strong")

@@ -15,7 +15,7 @@ from textual.widget import Widget
 from textual.widgets import Button, ContentSwitcher, Input
 
 from mongo_dr_console.model.event import LOGINS, Event
-from mongo_dr_console.model.position import Bound, Limit
+from mongo_dr_console.model.position import Bound
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.when import event_by_id
 from mongo_dr_console.model.wizard import Base, Known, Step, WizardState, known
@@ -64,6 +64,7 @@ class WizardScreen(Screen[None]):
     def __init__(self, state: WizardState | None = None) -> None:
         super().__init__()
         self.state = state or WizardState()
+        self._event = self.state.event
         self.step = Step.PREFLIGHT
         self.furthest = Step.PREFLIGHT
         self.busy = ""
@@ -135,13 +136,12 @@ class WizardScreen(Screen[None]):
         self.page.redraw()
         self._draw_frame()
 
-    def take(self, limit: Limit) -> str:
-        """Goes back to where the time is said, with this limit chosen; returns why it cannot."""
-        if self.busy:
-            return self.busy
-        self.change(way="time", text=str(limit.position), bound=limit.bound, settled="")
+    def take(self, state: WizardState) -> None:
+        """Goes back to where it is said what happened, with this chosen."""
+        self._event = state.event or self._event
+        self._see(self.view)
+        self.state = state
         self._go(Step.WHEN)
-        return ""
 
     def field_for(self, letter: str) -> Input | None:
         """The field that a letter begins."""
@@ -205,7 +205,7 @@ class WizardScreen(Screen[None]):
         return self.page.not_now()
 
     def _see(self, view: View) -> None:
-        self._known = (view, known(view.readings, view.now))
+        self._known = (view, known(view.readings, view.now, self._event))
 
     def _draw_frame(self) -> None:
         width = self.size.width

@@ -16,8 +16,17 @@ from mongo_dr_console.model.position import Bound, Limit
 from mongo_dr_console.model.span import Window
 from mongo_dr_console.model.strip import Kind, Strip, default_span, strip
 from mongo_dr_console.model.trouble import WrongUse
-from mongo_dr_console.model.wizard import Base, Step, Way, problem, settle, stops_at, with_base
-from mongo_dr_console.model.wizardscope import Scope, propose_scope
+from mongo_dr_console.model.wizard import (
+    Base,
+    Step,
+    Way,
+    problem,
+    propose_scope,
+    propose_way,
+    settle,
+    stops_at,
+    with_base,
+)
 from mongo_dr_console.model.words import moment
 from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import line
@@ -97,8 +106,7 @@ class WhenStep(StepView):
     def enter(self) -> None:
         wizard = self.wizard
         if wizard.furthest is Step.WHEN and wizard.state.way == "event" and wizard.state.event is None:
-            found = wizard.known.undoable
-            wizard.change(way="event" if found else "time", event=found[0] if len(found) == 1 else None)
+            wizard.state = propose_way(wizard.state, wizard.known)
         if wizard.state.event is not None:
             self.query_one("#events", RowList).go_to(wizard.state.event.id)
         field = self.query_one("#time", Input)
@@ -152,10 +160,7 @@ class WhenStep(StepView):
         state = with_base(wizard.state, facts)
         if why := problem(state, Step.WHEN, facts):
             return why
-        scope = state.scope
-        if not state.scope_chosen:
-            proposed = state.way == "event" and state.event is not None
-            scope = propose_scope(state.event) if proposed and state.event is not None else Scope()
+        scope = state.scope if state.scope_chosen else propose_scope(state, facts)
         wizard.change(base=state.base, settled=settle(state, facts), scope=scope)
         return ""
 
@@ -196,7 +201,10 @@ class WhenStep(StepView):
         reading = self.wizard.view.readings.events
         if reading is None or reading.value is None:
             return "The oplog has not been looked through yet; a time can be said all the same (t)."
-        return f"No destructive event of the last 24 hours is known; say a time (t).{self._still_looking()}"
+        return (
+            "No destructive event of the last 24 hours is known: say a time (t). An older one is brought "
+            f"back from one of its operations (o, and u there).{self._still_looking()}"
+        )
 
     def _still_looking(self) -> str:
         """How far back the oplog was looked through, while that goes on."""

@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Input
 
-from mongo_dr_console.model.wizard import Step, kept_renames
+from mongo_dr_console.model.wizard import TARGET_DOWN, Step, kept_renames
 from mongo_dr_console.ui.background import Problem
 from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import line, wrapped
@@ -54,6 +54,9 @@ class WhereStep(StepView):
 
     def on_mount(self) -> None:
         self._targets: tuple[Target, ...] = ()
+        self._down = False
+        self._go_to = ""
+        """The deployment to put the cursor on once it is drawn."""
 
     def enter(self) -> None:
         self.ask(self.console.desk.targets, self._answered, group="targets")
@@ -63,10 +66,12 @@ class WhereStep(StepView):
         when_drawn(self, self.redraw)
 
     def first(self) -> Widget | None:
-        return self.query_one("#modes")
+        return self.query_one("#targets" if self._unusable(self.wizard.state.target) else "#modes")
 
     def show(self, view: View) -> None:
-        """Nothing here depends on the readings."""
+        """Of the readings only whether the deployment answers counts here."""
+        if self._down != self.wizard.known.down:
+            self.redraw()
 
     def on_resize(self) -> None:
         when_drawn(self, self.redraw)
@@ -75,9 +80,16 @@ class WhereStep(StepView):
         if not self.size.width:
             return
         state, width = self.wizard.state, self.size.width - 4
-        self.query_one("#targets", RowList).set_items(target_items(self._targets, state.target, width))
+        targets = self.query_one("#targets", RowList)
+        self._down = self.wizard.known.down
+        targets.set_items(target_items(self._targets, state.target, down=self._down))
+        if self._go_to:
+            targets.go_to(self._go_to)
+            self._go_to = ""
         modes = self.query_one("#modes", RowList)
         modes.set_items(mode_items(state))
+        # Enter takes what the cursor is on: nothing but what is chosen.
+        modes.go_to(state.mode)
         self.query_one("#mode-said", LinesView).set_lines(mode_said(state, width))
         self.query_one("#renaming").set_class(state.mode == "beside", "-on")
         names = self.query_one("#renames", RowList)
@@ -96,7 +108,12 @@ class WhereStep(StepView):
             self.wizard.complain(f"{answer.message} {answer.hint}".strip())
             return
         self._targets = answer
+        if self._unusable(self.wizard.state.target):
+            self._go_to = next((t.name for t in answer if not t.refusal and not t.same), "")
         self.redraw()
+
+    def _unusable(self, target: str | None) -> bool:
+        return target is None and self.wizard.known.down
 
     @on(RowList.Picked, "#targets")
     @on(RowList.Ticked, "#targets")
@@ -107,8 +124,19 @@ class WhereStep(StepView):
         if found.refusal:
             self.wizard.complain(f"Nothing can be restored into {found.name}: its profile {found.refusal}.")
             return
+        if self._unusable(None if found.same else found.name):
+            self.wizard.complain(TARGET_DOWN)
+            return
         self.wizard.change(target=None if found.same else found.name)
         self.screen.set_focus(self.query_one("#modes"))
+
+    @on(RowList.Edge)
+    def _to_next_list(self, event: RowList.Edge) -> None:
+        """From the end of one list to the other."""
+        shown = [rows for rows in self.query(RowList) if rows.keys and rows.is_on_screen]
+        at = shown.index(event.rows) + event.way
+        if 0 <= at < len(shown):
+            self.screen.set_focus(shown[at])
 
     @on(RowList.Moved, "#modes")
     @on(RowList.Ticked, "#modes")

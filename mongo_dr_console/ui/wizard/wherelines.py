@@ -29,14 +29,15 @@ MODES: tuple[tuple[Mode, str], ...] = (
 )
 
 
-def target_items(targets: Sequence[Target], chosen: str | None, width: int) -> list[RowItem]:
-    """The deployments; the one that is watched first."""
+def target_items(targets: Sequence[Target], chosen: str | None, *, down: bool) -> list[RowItem]:
+    """The deployments; the one that is watched first. ``down``: that it does not answer."""
     found = []
     for target in targets:
-        mark = "(●)" if _is(target, chosen) else " ✗ " if target.refusal else "( )"
+        gone = target.same and down
+        mark = " ✗ " if target.refusal or gone else "(●)" if _is(target, chosen) else "( )"
         said = "the one that is watched" if target.same else "another deployment"
-        if target.refusal:
-            said = target.refusal
+        if target.refusal or gone:
+            said = target.refusal or f"{said}; does not answer"
         found.append(
             RowItem(
                 target.name,

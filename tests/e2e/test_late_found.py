@@ -1,0 +1,133 @@
+"""A mass update that is older than the live oplog: found by one wrong document, brought back by merge, and
+taken back again, by keys alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import bson
+import pytest
+from bson import json_util
+from support.agentkit import add_segments
+from support.engineer import Engineer, console_of
+from support.jobs import backup_here
+from support.prepared import PreparedProfile
+from support.streamkit import committed, streaming
+from support.twin import RAW
+
+from mongo_dr_console.agent.streaming import snapshot_ends
+from mongo_dr_console.config import load_config
+from mongo_dr_console.model.position import Position
+from mongo_dr_console.mongo.launch import ReplicaSet
+from mongo_dr_console.stream.sinks import sink_makers
+
+pytestmark = [pytest.mark.mongod, pytest.mark.slow]
+
+PRODUCTS, SPOILT, SINCE = 200, 80, frozenset({0, 10, 20, 30})
+"""Documents, how many the update changed, and which of those were written since."""
+
+
+def test_brought_back_by_merge_and_taken_back(
+    make_replica_set: Callable[..., ReplicaSet],
+    profile_for: Callable[[ReplicaSet], PreparedProfile],
+    state_dir: Path,
+    at_terminal: Callable[..., Engineer],
+) -> None:
+    own = make_replica_set(nodes=1, oplog_mb=16, checkpoint_seconds=1)
+    prepared = profile_for(own)
+    text = prepared.config_file.read_text()
+    # The live oplog is rolled over by what is dropped, which is no part of the story.
+    ignored = text.replace("[profiles.test]", "[profiles.test]\nignore_events = ['filler.*']", 1)
+    prepared.config_file.write_text(ignored)
+    add_segments(prepared)
+    prepared = replace(prepared, profile=load_config(prepared.config_file).profiles["test"])
+    with closing(own.client()) as client:
+        before = spoilt_and_written_on(client, prepared)
+        after = documents(client)
+
+        engineer = at_terminal(dict(os.environ), (80, 24), console_of("test"))
+        engineer.dashboard()
+        job = merged_by_keys(engineer)
+        wanted = after | {i: d for i, d in before.items() if i < SPOILT and i not in SINCE}
+        assert documents(client) == wanted
+        lines = (state_dir / "jobs" / job / "conflicts.jsonl").read_text().splitlines()
+        assert {conflict(line) for line in lines} == {("shop.products", i, before[i]) for i in SINCE}
+
+        engineer.terminal.press("u")
+        engineer.sees("Take this restore back?")
+        engineer.confirms(job)
+        engineer.job_on_screen("undo")
+        engineer.sees("✓ done", f"{SPOILT - len(SINCE)} as before the merge")
+        assert documents(client) == after
+
+
+def spoilt_and_written_on(client: Any, prepared: PreparedProfile) -> dict[Any, bytes]:
+    """A snapshot, good writes, the update, good writes, and the live oplog begins later; the documents right
+    before the update."""
+    products = client.shop.products
+    products.insert_many([{"_id": n, "name": f"p{n}", "price": n + 5, "stock": 1} for n in range(PRODUCTS)])
+    backup_here(prepared)
+    with streaming(
+        prepared.profile.connection_uri(),
+        dict(sink_makers(prepared.profile)),
+        snapshot_ends(prepared.profile),
+    ) as stream:
+        for n in range(0, PRODUCTS, 7):
+            products.update_one({"_id": n}, {"$inc": {"stock": n}})
+        before = documents(client)
+        products.update_many({"_id": {"$lt": SPOILT}}, {"$set": {"price": 0}})
+        for n in SINCE - {0}:
+            products.update_one({"_id": n}, {"$inc": {"stock": 1}})
+        products.delete_one({"_id": 0})
+        products.insert_many([{"_id": f"new{n}", "name": "new", "price": 1, "stock": 1} for n in range(20)])
+        products.update_one({"_id": PRODUCTS - 1}, {"$set": {"price": 7}})
+        roll_over(client, committed(client))
+        stream.wait_for("segments:local", committed(client))
+    return before
+
+
+def roll_over(client: Any, position: Position) -> None:
+    """Writes until the live oplog begins after a position."""
+    while client.local["oplog.rs"].find_one({}, sort=[("$natural", 1)])["ts"] <= position.timestamp:
+        client.filler.c.insert_many([{"text": "x" * 2**20} for _ in range(5)])
+        client.admin.command("fsync")
+        client.filler.c.drop()
+
+
+def merged_by_keys(engineer: Engineer) -> str:
+    """By the history of a document that is wrong; the job's id."""
+    assert "MASS UPDATE" not in engineer.terminal.text
+    engineer.types_command("document")
+    engineer.sees("The history of one document")
+    engineer.fills_in("shop.products", "42")
+    engineer.sees("the oldest there is", "stock", "price", "▶")
+    engineer.terminal.press("u")
+    engineer.sees("Bring this back", "(mass-update", "chosen and mode merge")
+    engineer.goes_past_cancel()
+    engineer.takes_what_is_proposed("findings", f"(●)  mass-update  shop.products  {SPOILT}", "1 ticked")
+    engineer.takes_what_is_proposed("▶ (●) merge")
+    engineer.sees(f"up to {len(SINCE)} documents were written since the event", "brings documents back into")
+    engineer.arms()
+    engineer.terminal.press("enter")
+    engineer.confirms("test/own/shop.products")
+    job = engineer.job_on_screen("restore")
+    engineer.sees("! partial", f"{len(SINCE)} documents were left as they are now", "conflicts.jsonl")
+    engineer.sees("_id=10: it was updated", "_id=0: it was deleted", "76 put back to what they were")
+    return job
+
+
+def documents(client: Any) -> dict[Any, bytes]:
+    return {d["_id"]: bytes(d.raw) for d in client.shop.get_collection("products", codec_options=RAW).find()}
+
+
+def conflict(line: str) -> tuple[str, Any, bytes]:
+    """Where it is, and the document as it would have come back."""
+    found = json.loads(line)
+    document = json_util.loads(json.dumps(found["document"]))
+    return found["namespace"], document["_id"], bson.encode(document)
