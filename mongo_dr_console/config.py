@@ -34,6 +34,8 @@ from mongo_dr_console.model.trouble import Unreachable, WrongUse
 APP = "mongo-dr-console"
 PRACTICE = "practice"
 """Name of the profile of the practice deployment."""
+REDACT = "MDR_REDACT"
+"""Variable that says the same as ``redact = true``, for every profile."""
 
 Access = Literal["watch", "operate", "restore"]
 ACCESS_ORDER: tuple[Access, ...] = ("watch", "operate", "restore")
@@ -502,6 +504,9 @@ class Profile(_Section):
     engine: Literal["builtin", "mongo_tools", "pbm"] = _told("builtin", "What dumps and restores.")
     access: Access = _told("watch", "What may be done: look; back up and verify; also restore and prune.")
     ignore_events: tuple[str, ...] = _told((), "Drops that are nobody's mistake: `db.coll` with `*`.")
+    redact: bool = _told(
+        False, "Values of documents are never shown; names of fields are. As `--redact`, for good."
+    )
     stores: dict[str, StoreConfig] = Field(
         default_factory=dict, description="Where snapshots and segments lie, by name."
     )
@@ -559,6 +564,11 @@ class Profile(_Section):
     def ignored(self) -> tuple[str, ...]:
         """Drops that are nobody's mistake, as patterns: those of the config, and a drill's own."""
         return (*self.ignore_events, f"{DRILL_DATABASE}.*")
+
+    @property
+    def redacts(self) -> bool:
+        """Whether values of documents are never shown: by the config, or by ``--redact``."""
+        return self.redact or bool(os.environ.get(REDACT))
 
     def connection_uri(self) -> str:
         """The URI with its secret. Never printed, logged, journalled or put into argv.

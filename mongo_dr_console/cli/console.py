@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mongo_dr_console.cli.context import Redact
 from mongo_dr_console.cli.output import say
 from mongo_dr_console.config import PRACTICE, Access, Profile, config_path, load_config, state_path
 from mongo_dr_console.model.trouble import Trouble, WrongUse
@@ -90,6 +91,7 @@ def console(
     every: Annotated[
         bool, typer.Option("--all", help="All profiles, a row each; enter goes into one.")
     ] = False,
+    redact: Redact = False,
 ) -> None:
     """Opens the console. It only watches, unless an option says more; even then it must be armed first."""
     if operate and allow_restore:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mongo_dr_console import config as configuration
 from mongo_dr_console.cli.output import say
-from mongo_dr_console.config import PRACTICE, Access, Profile
+from mongo_dr_console.config import PRACTICE, REDACT, Access, Profile
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.workers.access import require
+
+
+def hide(wanted: bool) -> None:
+    """Nothing that this process prints tells values of documents from here on, nor what it starts."""
+    if wanted:
+        os.environ[REDACT] = "1"
+
+
+Redact = Annotated[
+    bool,
+    typer.Option("--redact", callback=hide, help="Leave values of documents out; names of fields stay."),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +73,9 @@ def choose(name: str | None) -> Chosen:
             f"There is no profile {wanted!r} in {path}.",
             f"Known: {', '.join(known) or 'none'}",
         )
-    return Chosen(wanted, config.profiles[wanted], path, named=name is not None, alone=len(known) == 1)
+    profile = config.profiles[wanted]
+    hide(profile.redacts)
+    return Chosen(wanted, profile, path, named=name is not None, alone=len(known) == 1)
 
 
 def config_of(name: str | None) -> Path:

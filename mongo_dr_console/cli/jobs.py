@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from mongo_dr_console.cli.attach import attach, finish
-from mongo_dr_console.cli.context import Chosen, choose
+from mongo_dr_console.cli.context import Chosen, Redact, choose
 from mongo_dr_console.cli.output import print_json, say, write_lines
 from mongo_dr_console.config import Access, load_config
 from mongo_dr_console.model.documents import RemovedLock, UnlockDocument
@@ -57,7 +57,7 @@ def list_command(context: typer.Context, as_json: AsJson = False) -> None:
         sys.stdout.write(_row(view) + "\n")
 
 
-def show_command(context: typer.Context, job: Job, as_json: AsJson = False) -> None:
+def show_command(context: typer.Context, job: Job, redact: Redact = False, as_json: AsJson = False) -> None:
     """One job: its steps, its notes, how it ended."""
     view = jobs.load(_find(context, job))
     if as_json:

@@ -12,6 +12,7 @@ import typer
 from pymongo.errors import PyMongoError
 
 from mongo_dr_console import __version__
+from mongo_dr_console.cli.context import Redact
 from mongo_dr_console.cli.output import fail
 from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import ExitCode, Failed, Trouble, WrongUse
@@ -73,6 +74,7 @@ def main(
     profile: Annotated[
         str | None, typer.Option("--profile", "-p", envvar="MDR_PROFILE", help="Which deployment.")
     ] = None,
+    redact: Redact = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,

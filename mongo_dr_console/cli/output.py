@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -10,20 +11,31 @@ from typing import Any, NoReturn, TextIO
 
 from pydantic import BaseModel
 
+from mongo_dr_console.config import REDACT
 from mongo_dr_console.model.foldtext import clean, fold
+from mongo_dr_console.model.redaction import redacted, without_values
 from mongo_dr_console.model.trouble import Trouble
+
+
+def _hiding() -> bool:
+    return bool(os.environ.get(REDACT))
+
+
+def _shown(text: str) -> str:
+    return clean(without_values(text) if _hiding() else text)
 
 
 def print_json(document: BaseModel | dict[str, Any]) -> None:
     """One JSON document on stdout."""
     data = document.model_dump(mode="json", by_alias=True) if isinstance(document, BaseModel) else document
+    data = redacted(data) if _hiding() else data
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
     sys.stdout.flush()
 
 
 def say(text: str) -> None:
     """A line for people on stderr; never a result."""
-    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.write(_shown(text) + "\n")
     sys.stderr.flush()
 
 
@@ -32,7 +44,7 @@ def write_lines(lines: Iterable[str], out: TextIO | None = None) -> None:
     out = out or sys.stdout
     width = shutil.get_terminal_size().columns if out.isatty() else None
     for line in lines:
-        shown = clean(line)
+        shown = _shown(line)
         out.write("\n".join([shown] if width is None else fold(shown, width)) + "\n")
     out.flush()
 

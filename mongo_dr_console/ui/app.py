@@ -27,6 +27,7 @@ from textual.screen import Screen
 from mongo_dr_console.model.happenings import Happening, observed
 from mongo_dr_console.model.readings import SET, Limits, Readings
 from mongo_dr_console.model.recording import Recorded
+from mongo_dr_console.model.redaction import without_values
 from mongo_dr_console.model.story import Story, tell
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.model.verdict import verdict
@@ -139,8 +140,8 @@ class ConsoleApp(App[None]):
         """What a recording tells, once it was looked through."""
         self.happenings: deque[Happening] = deque(maxlen=_HAPPENINGS_KEPT)
         """What was observed since the console was opened, the newest last."""
-        self.values_hidden = False
-        """Whether screens leave the values of documents out."""
+        self.hiding_values = False
+        """Whether a key asked for values of documents to be left out."""
         self.lags = LagRing().noted(feed.readings.set)
         """The members' lag of the last minutes."""
         self.to_list = False
@@ -168,6 +169,11 @@ class ConsoleApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()
         return [*filters, AsciiOnly()] if self.ascii else filters
+
+    @property
+    def values_hidden(self) -> bool:
+        """Whether the values of documents are left out, on request or for good."""
+        return self.hiding_values or self.desk.profile.redacts
 
     @property
     def view(self) -> View:
@@ -365,7 +371,8 @@ class ConsoleApp(App[None]):
         self.notify(text, title=title, severity=level, markup=False)
 
     def say_problem(self, problem: Problem) -> None:
-        self.say(f"{problem.message}\n{problem.hint}".rstrip(), level="error")
+        said = f"{problem.message}\n{problem.hint}".rstrip()
+        self.say(without_values(said) if self.values_hidden else said, level="error")
 
 
 def _is_going(node: MessagePump | None) -> bool:
