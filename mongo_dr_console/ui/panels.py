@@ -23,6 +23,23 @@ NAMES = {
 }
 """Number = source and title; the digit keys are the numbers."""
 
+HELP = {
+    1: "Each member: its state, how far it is behind, whom it syncs from. Below: whether there is a "
+    "majority, and since when a primary. One that does not answer keeps "
+    "what was known of it, with ? and its age.",
+    2: "How far each secondary was behind in the last minutes, on a scale that does not change, and how long "
+    "the oplog reaches back: so long can a member that is down still catch up.",
+    3: "The snapshots of all stores, the newest first: VERIFIED says how far one was read back, TESTED when "
+    "it was last restored from. Enter opens one: its verification ladder, and what it holds.",
+    4: "What can be restored to. Above what happened (▲ snapshot, ✗ event), below ═ covered and ░ gap; no "
+    "zoom hides a gap. Then the gaps with their causes, and the stream with its lag.",
+    5: "What happened, the newest first: destructive operations in the oplog, backups, members that went and "
+    "came. Enter on an event opens the walk to a restore with it chosen, O the operations around it.",
+    6: "Backups, restores, drills and their like on this host, and the one of another host that has the "
+    "deployment's lock. Enter opens one; leaving it never stops it.",
+}
+"""What each panel shows, for whoever asks with the focus on it."""
+
 _DROPPED = {
     "set": ("VOTES", "SYNCS FROM", "HEARD"),
     "backups": ("DOCUMENTS", "SIZE", "STORE", "TESTED"),

@@ -25,7 +25,7 @@ class _Rows(RowList):
 
 
 class AlertsScreen(ListScreen):
-    """Follows the readings; the cursor is on the alert that keys are for."""
+    """What the agent warns of, who is told, what is silenced. Keys are for the alert under the cursor."""
 
     ROWS = _Rows
     MARGIN = 3

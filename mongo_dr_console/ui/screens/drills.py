@@ -86,7 +86,7 @@ class DrillsScreen(ListScreen):
 
 
 class DrillScreen(PageScreen):
-    """One drill that ended."""
+    """One drill that ended: what it measured, step by step."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", id="drill.back"),

@@ -18,8 +18,8 @@ _AGAIN_SECONDS = 15.0
 
 
 class FailoverScreen(PageScreen):
-    """The one that is under way first, then those of the ledgers; they are there also while the agent is
-    down."""
+    """How the primary stands, and each failover step by step: the one that is under way first, then those of
+    the stores' ledgers, which are there also while the agent is down."""
 
     MARGIN = 2
     BINDINGS: ClassVar[list[BindingType]] = [

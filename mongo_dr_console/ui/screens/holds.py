@@ -31,7 +31,7 @@ class _Rows(RowList):
 
 
 class HoldsScreen(ListScreen):
-    """Read from the stores' ledgers; the cursor is on the hold that keys are for."""
+    """What nothing may prune, as the stores say. Keys are for the hold under the cursor."""
 
     ROWS = _Rows
     DEFAULT_CSS = "HoldsScreen #chosen { padding: 0 1; }"

@@ -23,7 +23,7 @@ class _Rows(RowList):
 
 
 class JobsScreen(ListScreen):
-    """The jobs, the newest first; follows the readings."""
+    """The jobs of this host, the newest first, and the one of another host that has the deployment's lock."""
 
     ROWS = _Rows
     DEFAULT_CSS = """

@@ -19,7 +19,8 @@ _AGAIN_SECONDS = 5.0
 
 
 class ScheduleScreen(PageScreen):
-    """Read from the agents' store, so that it is there also while no agent runs."""
+    """What the agent runs by itself, what became of it, and who leads; read from the agents' store, so
+    that it is there also while no agent runs."""
 
     MARGIN = 2
     BINDINGS: ClassVar[list[BindingType]] = [

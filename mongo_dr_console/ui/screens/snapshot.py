@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SnapshotScreen(PageScreen):
-    """A snapshot in one store.
+    """A snapshot in one store: how it stands, how far it was verified, what it holds.
 
     Args:
         snapshot: Its name.

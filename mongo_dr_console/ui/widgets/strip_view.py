@@ -26,6 +26,7 @@ Drawing = Callable[[Window | None], Strip | None]
 class StripView(LinesView, can_focus=True):
     """What happened, what is covered, hours, legend, and where the cursor stands."""
 
+    HELP = "Above what happened, below what is covered. The cursor passes over gaps: there is no going there."
     DEFAULT_CSS = "StripView { height: auto; max-height: 7; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "go(-1)", "earlier", show=False, id="strip.left"),

@@ -27,6 +27,7 @@ class PlanStep(StepView):
     """The plan of the intent that was put together; it is made anew when the intent is another one."""
 
     STEP: ClassVar[Step] = Step.PLAN
+    HELP = "Exactly what will be done. Nothing was changed by making it, and leaving it changes nothing."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "copy command", id="plan.copy"),
         Binding("w", "write", "write as JSON", id="plan.write"),
