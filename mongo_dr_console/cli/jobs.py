@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mongo_dr_console.cli.attach import attach, finish
+from mongo_dr_console.cli.complete import jobs as known_jobs
 from mongo_dr_console.cli.context import Chosen, Redact, choose
 from mongo_dr_console.cli.output import print_json, say, write_lines
 from mongo_dr_console.config import Access, load_config
@@ -25,7 +26,9 @@ from mongo_dr_console.workers import jobs
 from mongo_dr_console.workers.access import needed_for
 from mongo_dr_console.workers.jobs import JobFolder
 
-Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or how it begins.")]
+Job = Annotated[
+    str, typer.Argument(metavar="JOB", help="The job's id, or how it begins.", autocompletion=known_jobs)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 

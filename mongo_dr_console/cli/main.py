@@ -12,6 +12,7 @@ import typer
 from pymongo.errors import PyMongoError
 
 from mongo_dr_console import __version__
+from mongo_dr_console.cli.complete import profiles
 from mongo_dr_console.cli.context import Redact
 from mongo_dr_console.cli.output import fail
 from mongo_dr_console.model.secrets import scrub
@@ -72,7 +73,10 @@ def _version(wanted: bool) -> None:
 def main(
     context: typer.Context,
     profile: Annotated[
-        str | None, typer.Option("--profile", "-p", envvar="MDR_PROFILE", help="Which deployment.")
+        str | None,
+        typer.Option(
+            "--profile", "-p", envvar="MDR_PROFILE", help="Which deployment.", autocompletion=profiles
+        ),
     ] = None,
     redact: Redact = False,
     version: Annotated[
