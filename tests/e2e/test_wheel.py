@@ -49,8 +49,11 @@ def mdr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(400)
 def test_it_stands_alone(mdr: Path, tmp_path: Path) -> None:
     assert "0.1.0" in run([mdr, "--version"], tmp_path)
-    asked = {"_MDR_COMPLETE": "complete_bash", "COMP_WORDS": "mdr snap", "COMP_CWORD": "1"}
-    assert run([mdr], tmp_path, **asked).split() == ["snapshots"]
+    asked = {"COMP_WORDS": "mdr snap", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "mdr snap"}
+    asked |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    for shell in ("bash", "zsh", "fish"):
+        assert "snapshots" in run([mdr], tmp_path, _MDR_COMPLETE=f"complete_{shell}", **asked)
+        assert "_MDR_COMPLETE" in run([mdr], tmp_path, _MDR_COMPLETE=f"source_{shell}")
     env = {**os.environ, "MDR_STATE_DIR": str(tmp_path), "MDR_CONFIG": str(tmp_path / "config.toml")}
     command = [str(mdr), "console", "--theme", "high-contrast", "--replay", str(RECORDING)]
     with Terminal(command, env=env) as terminal:
