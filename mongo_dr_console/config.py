@@ -146,9 +146,21 @@ def _address(value: str) -> str:
     return value
 
 
+def bearable(value: timedelta) -> timedelta:
+    """An interval at which a deployment may be asked.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not timedelta(seconds=0.5) <= value <= timedelta(minutes=1):
+        raise ValueError("500ms to 1m: more often burdens the deployment, less often shows what is over")
+    return value
+
+
 Duration = Annotated[
     timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
 ]
+Poll = Annotated[Duration, AfterValidator(bearable)]
 Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size, return_type=str, when_used="json")]
 Ratio = Annotated[
     float, BeforeValidator(_ratio), PlainSerializer(format_ratio, return_type=str, when_used="json")
@@ -520,6 +532,10 @@ class Profile(_Section):
     broadcast: Broadcast | None = _told(None, "How applications are told to connect anew.")
     state_dir: ConfigPath | None = _told(
         None, "Folder for jobs and caches; else the platform's, or MDR_STATE_DIR."
+    )
+    poll: Poll = _told(
+        timedelta(seconds=2),
+        "How often a console asks the members, `500ms` to `1m`; whatever else it asks in proportion.",
     )
 
     @field_validator("environment")

@@ -50,7 +50,7 @@ from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
 from mongo_dr_console.ui.screens.replay_commands import COMMANDS as REPLAY_COMMANDS
 from mongo_dr_console.ui.screens.replay_commands import tape_of
 from mongo_dr_console.ui.screens.schedule_commands import COMMANDS as SCHEDULE_COMMANDS
-from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
+from mongo_dr_console.ui.themes import load_themes, stamp_of, textual_theme, variable_defaults, wearable
 from mongo_dr_console.ui.view import Shows, Tape, View
 from mongo_dr_console.ui.widgets.typed_field import TakesLetters
 from mongo_dr_console.ui.wizard.commands import COMMANDS as WIZARD_COMMANDS
@@ -59,6 +59,8 @@ from mongo_dr_console.workers.replay import JUMPED
 from mongo_dr_console.workers.sources import limits_of
 
 _HAPPENINGS_KEPT = 200
+_THEMES_SECONDS = 2.0
+"""How often the user's themes are looked at: what an editor has saved is worn at once."""
 _BELOW_SECONDS = 30.0
 """How often what lies below a dialog is brought up to date."""
 
@@ -150,9 +152,8 @@ class ConsoleApp(App[None]):
         self._below_shown = 0.0
         self._seen = feed.readings
         self._feeding: asyncio.Task[None] | None = None
-        self.themes = load_themes(self.options.themes)
-        for file in self.themes.found.values():
-            self.register_theme(textual_theme(file, desk.profile.environment))
+        self._themes_stamp = stamp_of(self.options.themes) if self.options.themes else ()
+        self._load_themes()
         self.theme, unknown_theme = wearable(self.themes, self.options.theme)
         keys, wrong_keys = checked(self.options.keys, COMMANDS)
         self.set_keymap(keys)
@@ -212,10 +213,28 @@ class ConsoleApp(App[None]):
         self.refresh_view()
         if not self.is_headless:
             self.call_after_refresh(_spare_the_collector)
+            self.set_interval(_THEMES_SECONDS, self.look_at_themes)
         for problem in self._to_report:
             self.say(problem, level="warning")
         if (tape := tape_of(self)) is not None:
             self.run_worker(self._look_through(tape.recording), group="story", exit_on_error=False)
+
+    def _load_themes(self) -> None:
+        self.themes = load_themes(self.options.themes)
+        for file in self.themes.found.values():
+            self.register_theme(textual_theme(file, self.desk.profile.environment))
+
+    async def look_at_themes(self) -> None:
+        """Takes what has changed in the user's themes, and says what is wrong with it."""
+        folder = self.options.themes
+        stamp = () if folder is None else await in_thread(lambda: stamp_of(folder))
+        if isinstance(stamp, Problem) or stamp == self._themes_stamp:
+            return
+        self._themes_stamp = stamp
+        self._load_themes()
+        for problem in self.themes.problems:
+            self.say(problem, level="warning")
+        self.mutate_reactive(ConsoleApp.theme)
 
     async def _look_through(self, recording: Sequence[Recorded]) -> None:
         story = await in_thread(lambda: tell(recording, self.limits))

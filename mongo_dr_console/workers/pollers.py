@@ -23,6 +23,9 @@ from mongo_dr_console.workers.threads import DaemonThreads
 
 R = TypeVar("R")
 
+USUAL = timedelta(seconds=2)
+"""How often the members are asked where nothing else is said."""
+
 Listener = Callable[[str, Readings], None]
 """Called in the loop after each try: the source's name and all readings as they are now."""
 
@@ -39,6 +42,7 @@ class Pollers:
     Args:
         profile_name, profile: What is watched.
         sources: By name, instead of the profile's own; for tests and for replaying a recording.
+        pace: How much slower than usual each source is asked.
         clock: Tells the time (UTC).
         chance: From 0 to 1, for the jitter.
 
@@ -52,6 +56,7 @@ class Pollers:
         profile: Profile,
         *,
         sources: Mapping[str, Source[Any]] | None = None,
+        pace: float = 1.0,
         clock: Callable[[], datetime] = _now,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -60,6 +65,7 @@ class Pollers:
         if sources is None:
             sources, self._deployment = all_sources(profile_name, profile, lambda: self.readings)
         self._sources = dict(sources)
+        self._pace = pace
         self._clock = clock
         self._chance = chance
         self._listeners: list[Listener] = []
@@ -147,7 +153,7 @@ class Pollers:
         except Exception as failure:  # whatever a source does, its error is data and the others go on
             error = explain(failure)
         failures = 0 if error is None else 1 + (before.attempt if before and before.error else 0)
-        wait = delay(failures, source.interval, self._chance())
+        wait = delay(failures, source.interval * self._pace, self._chance())
         now = self._clock()
         kept = before if error is not None else None
         reading: Reading[Any] = Reading(
@@ -174,6 +180,11 @@ class Pollers:
             self.refresh(COVERAGE)
         for listener in tuple(self._listeners):
             listener(name, self.readings)
+
+
+def watching(profile_name: str, profile: Profile) -> Pollers:
+    """The pollers for somebody who looks on, at the pace that the profile says."""
+    return Pollers(profile_name, profile, pace=profile.poll / USUAL)
 
 
 def _snapshots(reading: Reading[Any] | None) -> object:
