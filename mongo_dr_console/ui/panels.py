@@ -203,8 +203,12 @@ def filtered(body: Body, needle: str) -> Body:
     return replace(body, items=found)
 
 
-def laid_out(body: Body, height: int, cursor: int | None, *, zoomed: bool = False) -> Laid:
-    """The body cut to a height so that the cursor's thing can be seen; what does not fit is counted."""
+def laid_out(body: Body, height: int, cursor: int | None, *, zoom: str = "z") -> Laid:
+    """The body cut to a height so that the cursor's thing can be seen; what does not fit is counted.
+
+    Args:
+        zoom: The key that shows more; empty: nothing does.
+    """
     head = body.head[: max(0, height - 1)] if body.items else body.head[:height]
     room = height - len(head)
     if sum(len(item.lines) for item in body.items) <= room:
@@ -221,7 +225,7 @@ def laid_out(body: Body, height: int, cursor: int | None, *, zoomed: bool = Fals
     above, below = first, len(body.items) - last
     if above or below:
         del rows[max(0, height - 1) :]
-        rows.append(_hidden(above, below, zoomed))
+        rows.append(_hidden(above, below, zoom))
     return Laid(tuple(rows[:height]), here)
 
 
@@ -238,11 +242,11 @@ def _window(items: Sequence[Item], room: int, cursor: int) -> tuple[int, int]:
     return first, last
 
 
-def _hidden(above: int, below: int, zoomed: bool) -> Line:
+def _hidden(above: int, below: int, zoom: str) -> Line:
     counts = [f"{above} above"] if above else []
     if below:
         counts.append(f"{below} {'below' if above else 'more'}")
-    return line((f"  … {', '.join(counts)}{'' if zoomed else ': z'}", "dim"))
+    return line((f"  … {', '.join(counts)}{f': {zoom}' if zoom else ''}", "dim"))
 
 
 def _role(level: Level | None) -> Role:

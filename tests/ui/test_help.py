@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.consolekit import SIZES, SMALL, WIDE, console, screen_text
 from support.readingkit import DOWN, NOW, reading, readings, set_status
+from support.states import STATES
 from support.wizardkit import wizard_console
 from textual.pilot import Pilot
 
@@ -149,6 +150,15 @@ async def test_keys_that_were_moved_are_shown_where_they_are() -> None:
         assert app.feed.refreshed == [None]
         await pilot.press("r")
         assert app.feed.refreshed == [None]
+
+
+async def test_the_dashboard_names_keys_as_they_were_moved() -> None:
+    app = console(STATES["critical"](), options=Options(keys={"dashboard.zoom": "m", "facts": "f9"}))
+    async with app.run_test(size=(60, 18)) as pilot:
+        await pilot.pause()
+        shown = screen_text(app)
+        assert "more: f9" in shown and "more: v" not in shown
+        assert ": m" in shown and ": z" not in shown
 
 
 @pytest.mark.parametrize(
