@@ -1,4 +1,5 @@
-"""The wheel alone, in an empty environment away from the checkout: commands, themes, completion, console."""
+"""A wheel, made of the sdist, alone in an empty environment away from the checkout: commands, themes,
+completion, console."""
 
 from __future__ import annotations
 
@@ -33,13 +34,17 @@ def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def mdr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    pip = ("pip", "--quiet", "--disable-pip-version-check")
-    run([sys.executable, "-m", *pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT], folder)
+    pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+    for name in ("builds", "venv"):
+        run([sys.executable, "-m", "venv", folder / name], folder)
+    builder, python = (folder / name / "bin" / "python" for name in ("builds", "venv"))
+    run([builder, *pip, "install", "hatchling"], folder)
+    run([builder, "-c", f"from hatchling.build import build_sdist; build_sdist({str(folder)!r})"], ROOT)
+    (sdist,) = folder.glob("*.tar.gz")
+    run([builder, *pip, "wheel", "--no-deps", "--wheel-dir", folder, sdist], folder)
     (wheel,) = folder.glob("*.whl")
-    run([sys.executable, "-m", "venv", folder / "venv"], folder)
-    python = folder / "venv" / "bin" / "python"
-    run([python, "-m", *pip, "install", "-c", ROOT / "constraints.txt", wheel], folder)
-    return folder / "venv" / "bin" / "mdr"
+    run([python, *pip, "install", "-c", ROOT / "constraints.txt", wheel], folder)
+    return python.with_name("mdr")
 
 
 @pytest.mark.slow
