@@ -36,6 +36,7 @@ PRACTICE = "practice"
 """Name of the profile of the practice deployment."""
 REDACT = "MDR_REDACT"
 """Variable that says the same as ``redact = true``, for every profile."""
+USUAL_POLL = timedelta(seconds=2)
 
 Access = Literal["watch", "operate", "restore"]
 ACCESS_ORDER: tuple[Access, ...] = ("watch", "operate", "restore")
@@ -534,7 +535,7 @@ class Profile(_Section):
         None, "Folder for jobs and caches; else the platform's, or MDR_STATE_DIR."
     )
     poll: Poll = _told(
-        timedelta(seconds=2),
+        USUAL_POLL,
         "How often a console asks the members, `500ms` to `1m`; whatever else it asks in proportion.",
     )
 
@@ -584,7 +585,7 @@ class Profile(_Section):
     @property
     def redacts(self) -> bool:
         """Whether values of documents are never shown: by the config, or by ``--redact``."""
-        return self.redact or bool(os.environ.get(REDACT))
+        return self.redact or all_redacted()
 
     def connection_uri(self) -> str:
         """The URI with its secret. Never printed, logged, journalled or put into argv.
@@ -647,6 +648,11 @@ def config_path() -> Path:
     """``MDR_CONFIG``, else ``config.toml`` in the platform's config folder."""
     named = os.environ.get("MDR_CONFIG")
     return Path(named).expanduser() if named else platformdirs.user_config_path(APP) / "config.toml"
+
+
+def all_redacted() -> bool:
+    """Whether values of documents of no profile are shown: by ``--redact``, or MDR_REDACT."""
+    return os.environ.get(REDACT, "0") not in ("", "0")
 
 
 def state_path() -> Path:

@@ -124,11 +124,8 @@ def console(
             "Leave it out: a recording and --profile are of one profile.",
         )
     access: Access = "restore" if allow_restore else "operate" if operate else "watch"
-    wanted = Wanted(
-        access, theme, ascii_only, not no_mouse, record, not no_record, replay,
-        every=every, poll=_interval(poll),
-    )  # fmt: skip
-    open_console(context.obj, wanted)
+    wanted = Wanted(access, theme, ascii_only, not no_mouse, record, not no_record, replay)
+    open_console(context.obj, replace(wanted, every=every, poll=_interval(poll)))
 
 
 def _interval(text: str | None) -> timedelta | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterable
@@ -11,24 +10,20 @@ from typing import Any, NoReturn, TextIO
 
 from pydantic import BaseModel
 
-from mongo_dr_console.config import REDACT
+from mongo_dr_console.config import all_redacted
 from mongo_dr_console.model.foldtext import clean, fold
 from mongo_dr_console.model.redaction import redacted, without_values
 from mongo_dr_console.model.trouble import Trouble
 
 
-def _hiding() -> bool:
-    return bool(os.environ.get(REDACT))
-
-
 def _shown(text: str) -> str:
-    return clean(without_values(text) if _hiding() else text)
+    return clean(without_values(text) if all_redacted() else text)
 
 
 def print_json(document: BaseModel | dict[str, Any]) -> None:
     """One JSON document on stdout."""
     data = document.model_dump(mode="json", by_alias=True) if isinstance(document, BaseModel) else document
-    data = redacted(data) if _hiding() else data
+    data = redacted(data) if all_redacted() else data
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2) + "\n")
     sys.stdout.flush()
 

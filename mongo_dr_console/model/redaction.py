@@ -48,7 +48,7 @@ def redacted(data: T) -> T:
 def _redacted(data: Any) -> Any:
     if isinstance(data, str):
         clean = without_values(data)
-        return data if clean == data else clean
+        return data if clean == data else clean  # an enumeration's member stays one
     if isinstance(data, Mapping):
         return {key: _redacted(value) for key, value in data.items()}
     if isinstance(data, list | tuple):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, TypeVar
 
-from mongo_dr_console.config import Profile
+from mongo_dr_console.config import USUAL_POLL, Profile
 from mongo_dr_console.model.reading import Reading
 from mongo_dr_console.model.readings import COVERAGE, KAFKA, Readings, reading_of, with_reading
 from mongo_dr_console.workers.backoff import delay
@@ -22,9 +22,6 @@ from mongo_dr_console.workers.sources import Deployment, Source, all_sources, ex
 from mongo_dr_console.workers.threads import DaemonThreads
 
 R = TypeVar("R")
-
-USUAL = timedelta(seconds=2)
-"""How often the members are asked where nothing else is said."""
 
 Listener = Callable[[str, Readings], None]
 """Called in the loop after each try: the source's name and all readings as they are now."""
@@ -184,7 +181,7 @@ class Pollers:
 
 def watching(profile_name: str, profile: Profile) -> Pollers:
     """The pollers for somebody who looks on, at the pace that the profile says."""
-    return Pollers(profile_name, profile, pace=profile.poll / USUAL)
+    return Pollers(profile_name, profile, pace=profile.poll / USUAL_POLL)
 
 
 def _snapshots(reading: Reading[Any] | None) -> object:

@@ -80,5 +80,6 @@ def test_the_variable_says_it_for_every_profile(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("MDR_REDACT", raising=False)
     assert not Profile.model_validate({"uri": "mongodb://h/"}).redacts
     assert Profile.model_validate({"uri": "mongodb://h/", "redact": True}).redacts
-    monkeypatch.setenv("MDR_REDACT", "1")
-    assert Profile.model_validate({"uri": "mongodb://h/"}).redacts
+    for value, told in (("1", True), ("0", False), ("", False)):
+        monkeypatch.setenv("MDR_REDACT", value)
+        assert Profile.model_validate({"uri": "mongodb://h/"}).redacts is told
