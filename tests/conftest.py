@@ -50,11 +50,13 @@ ProfileFor = Callable[[ReplicaSet], PreparedProfile]
 
 def pytest_configure() -> None:
     """Signals as a terminal's shell leaves them: started with ``nohup`` or ``&``, pytest ignores some, and
-    all that tests start would too."""
+    all that tests start would too. A small shop for the practice deployment: most of its time is the filling.
+    """
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             default = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
+    os.environ.setdefault("MDR_SHOP_DIVISOR", "5")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
