@@ -108,9 +108,8 @@ def _about(screen: Screen[Any], width: int) -> list[Line]:
     """What the screen is, and what has the focus in it."""
     found = wrapped(_first_sentence(screen), width, "strong")
     focused = screen.focused
-    for node in reversed(focused.ancestors_with_self) if focused is not None else ():
-        found += wrapped(_help_of(node), width) if _help_of(node) else []
-    return found
+    nodes = reversed(focused.ancestors_with_self) if focused is not None else ()
+    return found + [row for node in nodes if (told := _help_of(node)) for row in wrapped(told, width)]
 
 
 def _first_sentence(node: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
@@ -13,9 +13,6 @@ from mongo_dr_console.ui.screens.page import PageScreen
 from mongo_dr_console.ui.snapshotpage import content_lines, entry_of, snapshot_lines
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.workers.desk import Content
-
-if TYPE_CHECKING:
-    pass
 
 
 class SnapshotScreen(PageScreen):
