@@ -46,6 +46,7 @@ identities = st.recursive(
 @example(f'a"…\\" {SECRET}')
 @example(f"it's \"{SECRET}\", \\' he said")
 @example("x" * 58 + f'" {SECRET}')
+@example(SECRET + "x" * 80)
 def test_no_value_is_left(identity: Any) -> None:
     for text in said_of(identity):
         assert SECRET not in without_values(text), text
