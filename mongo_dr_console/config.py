@@ -27,6 +27,7 @@ from pydantic import (
 
 from mongo_dr_console.model.alert import Kind
 from mongo_dr_console.model.configerrors import Problem, explain
+from mongo_dr_console.model.hiding import all_redacted
 from mongo_dr_console.model.namespace import DRILL_DATABASE
 from mongo_dr_console.model.schedule import Window
 from mongo_dr_console.model.trouble import Unreachable, WrongUse
@@ -34,6 +35,7 @@ from mongo_dr_console.model.trouble import Unreachable, WrongUse
 APP = "mongo-dr-console"
 PRACTICE = "practice"
 """Name of the profile of the practice deployment."""
+USUAL_POLL = timedelta(seconds=2)
 
 Access = Literal["watch", "operate", "restore"]
 ACCESS_ORDER: tuple[Access, ...] = ("watch", "operate", "restore")
@@ -144,9 +146,21 @@ def _address(value: str) -> str:
     return value
 
 
+def bearable(value: timedelta) -> timedelta:
+    """An interval at which a deployment may be asked.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not timedelta(seconds=0.5) <= value <= timedelta(minutes=1):
+        raise ValueError("500ms to 1m: more often burdens the deployment, less often shows what is over")
+    return value
+
+
 Duration = Annotated[
     timedelta, BeforeValidator(_duration), PlainSerializer(format_duration, return_type=str, when_used="json")
 ]
+Poll = Annotated[Duration, AfterValidator(bearable)]
 Size = Annotated[int, BeforeValidator(_size), PlainSerializer(format_size, return_type=str, when_used="json")]
 Ratio = Annotated[
     float, BeforeValidator(_ratio), PlainSerializer(format_ratio, return_type=str, when_used="json")
@@ -503,6 +517,9 @@ class Profile(_Section):
     engine: Literal["builtin", "mongo_tools", "pbm"] = _told("builtin", "What dumps and restores.")
     access: Access = _told("watch", "What may be done: look; back up and verify; also restore and prune.")
     ignore_events: tuple[str, ...] = _told((), "Drops that are nobody's mistake: `db.coll` with `*`.")
+    redact: bool = _told(
+        False, "Values of documents are never shown; names of fields are. As `--redact`, for good."
+    )
     stores: dict[str, StoreConfig] = Field(
         default_factory=dict, description="Where snapshots and segments lie, by name."
     )
@@ -516,6 +533,10 @@ class Profile(_Section):
     broadcast: Broadcast | None = _told(None, "How applications are told to connect anew.")
     state_dir: ConfigPath | None = _told(
         None, "Folder for jobs and caches; else the platform's, or MDR_STATE_DIR."
+    )
+    poll: Poll = _told(
+        USUAL_POLL,
+        "How often a console asks the members, `500ms` to `1m`; whatever else it asks in proportion.",
     )
 
     @field_validator("environment")
@@ -560,6 +581,11 @@ class Profile(_Section):
     def ignored(self) -> tuple[str, ...]:
         """Drops that are nobody's mistake, as patterns: those of the config, and a drill's own."""
         return (*self.ignore_events, f"{DRILL_DATABASE}.*")
+
+    @property
+    def redacts(self) -> bool:
+        """Whether values of documents are never shown: by the config, or by ``--redact``."""
+        return self.redact or all_redacted()
 
     def connection_uri(self) -> str:
         """The URI with its secret. Never printed, logged, journalled or put into argv.

@@ -39,11 +39,12 @@ def reference() -> str:
 def bindings() -> list[tuple[str, str, str]]:
     """Id, keys and what it does of every binding of a screen or widget of ours, each id once."""
     screen_ids()
+    commands = {c.id: c for c in COMMANDS}
     found: dict[str, tuple[str, str, str]] = {}
     for kind in _ours(Widget):
         for binding in kind.__dict__.get("BINDINGS", ()):
             if isinstance(binding, Binding) and binding.id:
-                found.setdefault(binding.id, (binding.id, binding.key, sentence(kind, binding)))
+                found.setdefault(binding.id, (binding.id, binding.key, sentence(kind, binding, commands)))
     return list(found.values())
 
 

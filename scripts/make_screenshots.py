@@ -135,11 +135,7 @@ SHOTS = (
     Shot("jobs", DONE, keys=("J",)),
     Shot("palette", keys=("colon",)),
     Shot("help", keys=("question_mark",)),
-    Shot("theme-light", theme="light"),
-    Shot("theme-high-contrast", theme="high-contrast"),
-    Shot("theme-colour-blind", theme="colour-blind"),
-    Shot("theme-16-colour", theme="16-colour"),
-    Shot("theme-mono", theme="mono"),
+    *(Shot(f"theme-{path.stem}", theme=path.stem) for path in sorted((ROOT / "themes").glob("*.toml"))),
 )
 
 

@@ -15,7 +15,7 @@ from mongo_dr_console.model.trouble import ExitCode, WrongUse
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from mongo_dr_console.model.alertfacts import AlertFacts, WayTested
+    from mongo_dr_console.model.alertfacts import AckDocument, AlertFacts, SilenceDocument, WayTested
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
@@ -57,11 +57,8 @@ def ack_command(
     chosen = choose(context.obj)
     chosen.require("operate")
     found, where = acknowledge(chosen.name, chosen.profile, alert)
-    if as_json:
-        print_json(AckDocument(alert=found, noted_in=where))
-    else:
-        write_lines([f"Taken up: {found.name}. It is not repeated until it ends or becomes worse."])
-    _only_here(where)
+    said = f"Taken up: {found.name}. It is not repeated until it ends or becomes worse."
+    _noted(AckDocument(alert=found, noted_in=where), said, as_json=as_json)
 
 
 def silence_command(
@@ -81,11 +78,8 @@ def silence_command(
     chosen = choose(context.obj)
     chosen.require("operate")
     made, where = silence(chosen.name, chosen.profile, kind, _duration(lasts), reason)
-    if as_json:
-        print_json(SilenceDocument(added=made, noted_in=where))
-    else:
-        write_lines([f"Silenced: {silence_text(made, datetime.now(UTC))}"])
-    _only_here(where)
+    said = f"Silenced: {silence_text(made, datetime.now(UTC))}"
+    _noted(SilenceDocument(added=made, noted_in=where), said, as_json=as_json)
 
 
 def unsilence_command(
@@ -100,10 +94,8 @@ def unsilence_command(
     chosen = choose(context.obj)
     chosen.require("operate")
     removed, where = unsilence(chosen.name, chosen.profile, what)
-    if as_json:
-        print_json(SilenceDocument(removed=removed, noted_in=where))
-    else:
-        write_lines([f"No longer silenced: {', '.join(removed)}"])
+    said = f"No longer silenced: {', '.join(removed)}"
+    _noted(SilenceDocument(removed=removed, noted_in=where), said, as_json=as_json)
 
 
 def test_command(context: typer.Context, as_json: AsJson = False) -> None:
@@ -138,10 +130,15 @@ def _tried(way: WayTested) -> str:
     return f"{way.name}: FAILED: {way.trouble.message} {way.trouble.hint}"
 
 
-def _only_here(where: str) -> None:
+def _noted(document: AckDocument | SilenceDocument, said: str, *, as_json: bool) -> None:
+    """What was done, and who of the agents hears it."""
     from mongo_dr_console.workers.alertstate import HERE
 
-    if where == HERE:
+    if as_json:
+        print_json(document)
+    else:
+        write_lines([said])
+    if document.noted_in == HERE:
         say("mdr: the store that agents share does not answer, or there is none: only an agent here hears it")
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from mongo_dr_console.cli.redact import Redact
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
@@ -21,6 +23,7 @@ def bundle(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Else a new file in this folder.")
     ] = None,
+    redact: Redact = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Readings, verdict, events, journals, config without secrets in one .tar.gz; also with everything

@@ -9,13 +9,24 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mongo_dr_console.cli.output import has_terminal, say
-from mongo_dr_console.config import PRACTICE, Access, Profile, config_path, load_config, state_path
+from mongo_dr_console.cli.redact import Redact
+from mongo_dr_console.config import (
+    PRACTICE,
+    Access,
+    Profile,
+    bearable,
+    config_path,
+    load_config,
+    parse_duration,
+    state_path,
+)
 from mongo_dr_console.model.trouble import Trouble, WrongUse
 
 if TYPE_CHECKING:
@@ -47,6 +58,7 @@ class Wanted:
         replay: A recording that is shown instead of a deployment; or one of ``recordings.LAST``.
         incidents: Practice events.
         every: The list of all profiles first.
+        poll: How often members are asked; None: as the profile says.
     """
 
     access: Access = "watch"
@@ -58,6 +70,7 @@ class Wanted:
     replay: Path | None = None
     incidents: Incidents = field(default_factory=dict)
     every: bool = False
+    poll: timedelta | None = None
 
 
 def register(app: typer.Typer) -> None:
@@ -90,6 +103,10 @@ def console(
     every: Annotated[
         bool, typer.Option("--all", help="All profiles, a row each; enter goes into one.")
     ] = False,
+    poll: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="How often members are asked: 500ms to 1m.")
+    ] = None,
+    redact: Redact = False,
 ) -> None:
     """Opens the console. It only watches, unless an option says more; even then it must be armed first."""
     if operate and allow_restore:
@@ -107,8 +124,15 @@ def console(
             "Leave it out: a recording and --profile are of one profile.",
         )
     access: Access = "restore" if allow_restore else "operate" if operate else "watch"
-    wanted = Wanted(access, theme, ascii_only, not no_mouse, record, not no_record, replay, every=every)
-    open_console(context.obj, wanted)
+    wanted = Wanted(access, theme, ascii_only, not no_mouse, record, not no_record, replay)
+    open_console(context.obj, replace(wanted, every=every, poll=_interval(poll)))
+
+
+def _interval(text: str | None) -> timedelta | None:
+    try:
+        return None if text is None else bearable(parse_duration(text))
+    except ValueError as error:
+        raise WrongUse("usage", f"--poll {text}: {error}.", "As in --poll 5s") from None
 
 
 def open_console(name: str | None, wanted: Wanted) -> None:
@@ -202,6 +226,8 @@ async def show(
     from mongo_dr_console.workers.access import ConsoleAccess
     from mongo_dr_console.workers.desk import Desk
 
+    if wanted.poll is not None:
+        chosen = replace(chosen, profile=chosen.profile.model_copy(update={"poll": wanted.poll}))
     feed, extra = _feed(chosen, recording)
     # A recording is the past: nothing can be done about it.
     access: Access = "watch" if recording is not None else wanted.access
@@ -227,9 +253,9 @@ def _feed(chosen: Chosen, recording: Recording | None) -> tuple[Feed, dict[str, 
 
         replay = Replay(chosen.name, chosen.profile.environment, recording.readings)
         return replay, {"clock": replay.clock}
-    from mongo_dr_console.workers.pollers import Pollers
+    from mongo_dr_console.workers.pollers import watching
 
-    return Pollers(chosen.name, chosen.profile), {}
+    return watching(chosen.name, chosen.profile), {}
 
 
 def _record(chosen: Chosen, wanted: Wanted, app: ConsoleApp) -> list[Apart]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mongo_dr_console import config as configuration
 from mongo_dr_console.cli.output import say
 from mongo_dr_console.config import PRACTICE, Access, Profile
+from mongo_dr_console.model.hiding import hide
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.workers.access import require
 
@@ -57,7 +58,9 @@ def choose(name: str | None) -> Chosen:
             f"There is no profile {wanted!r} in {path}.",
             f"Known: {', '.join(known) or 'none'}",
         )
-    return Chosen(wanted, config.profiles[wanted], path, named=name is not None, alone=len(known) == 1)
+    profile = config.profiles[wanted]
+    hide(profile.redacts)
+    return Chosen(wanted, profile, path, named=name is not None, alone=len(known) == 1)
 
 
 def config_of(name: str | None) -> Path:

@@ -12,11 +12,11 @@ import typer
 
 from mongo_dr_console.cli.context import Chosen, choose
 from mongo_dr_console.cli.output import print_json, write_lines
+from mongo_dr_console.cli.redact import Redact
 from mongo_dr_console.model.documentid import parse_identity
 from mongo_dr_console.model.documents import ChangeDocument, FindDocument, HistoryDocument, Scanned
 from mongo_dr_console.model.event import CHANGES, LOGINS, Event
 from mongo_dr_console.model.eventscan import DEFAULT_MINIMUM, Filter
-from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.position import Position, Span
 from mongo_dr_console.model.trouble import Unreachable, WrongUse
@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
         minimum: Annotated[
             int, typer.Option("--min-documents", min=1, help="Fewer deletes or updates are not a mass.")
         ] = DEFAULT_MINIMUM,
+        redact: Redact = False,
         as_json: AsJson = False,
     ) -> None:
         chosen = choose(context.obj)
@@ -60,7 +61,7 @@ def register(app: typer.Typer) -> None:
             identities = parse_identity(identity)
             with open_oplog(chosen, since) as source:
                 span = _span(source, since, until)
-                _show_history(source, span, namespace, identities, as_json=as_json)
+                _show_history(chosen, source, span, namespace, identities, as_json=as_json)
             return
         with open_oplog(chosen, since) as source:
             span = _span(source, since, until)
@@ -177,32 +178,43 @@ def _count(number: int, what: str) -> str:
 
 
 def _show_history(
-    source: StreamSource, span: Span, namespace: str, identities: Sequence[Any], *, as_json: bool
+    chosen: Chosen,
+    source: StreamSource,
+    span: Span,
+    namespace: str,
+    identities: Sequence[Any],
+    *,
+    as_json: bool,
 ) -> None:
     from mongo_dr_console.stream.finder import document_history
 
     changes = document_history(source, namespace, identities, span.start, span.end)
     if as_json:
         scanned = Scanned(start=span.start, end=span.end)
-        history = [_change(c) for c in changes]
+        history = [_change(c, redact=chosen.profile.redacts) for c in changes]
         print_json(HistoryDocument(namespace=namespace, scanned=scanned, history=history))
         return
     found = 0
     for change in changes:
         found += 1
         within = "  in a transaction" if change.transaction else ""
-        typer.echo(clean(f"{moment(change.position)}  {change.position}  {change.text}{within}"))
+        write_lines([f"{moment(change.position)}  {change.position}  {change.text}{within}"])
     if not found:
         typer.echo(f"Nothing touched it from {moment(span.start)} to {moment(span.end)}.")
 
 
-def _change(change: Change) -> ChangeDocument:
+def _change(change: Change, *, redact: bool) -> ChangeDocument:
     import json
 
     import bson
     from bson import json_util
 
-    document = json_util.dumps(bson.decode(change.raw), json_options=json_util.CANONICAL_JSON_OPTIONS)
+    from mongo_dr_console.model.operationtext import hidden
+
+    found = bson.decode(change.raw)
+    document = json_util.dumps(
+        hidden(found) if redact else found, json_options=json_util.CANONICAL_JSON_OPTIONS
+    )
     return ChangeDocument(
         position=change.position,
         time=change.position.time,

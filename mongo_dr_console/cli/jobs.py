@@ -11,8 +11,10 @@ from typing import Annotated
 import typer
 
 from mongo_dr_console.cli.attach import attach, finish
+from mongo_dr_console.cli.complete import jobs as known_jobs
 from mongo_dr_console.cli.context import Chosen, choose
 from mongo_dr_console.cli.output import print_json, say, write_lines
+from mongo_dr_console.cli.redact import Redact
 from mongo_dr_console.config import Access, load_config
 from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.jobview import JobsDocument, JobView, document
@@ -24,7 +26,9 @@ from mongo_dr_console.workers import jobs
 from mongo_dr_console.workers.access import needed_for
 from mongo_dr_console.workers.jobs import JobFolder
 
-Job = Annotated[str, typer.Argument(metavar="JOB", help="The job's id, or how it begins.")]
+Job = Annotated[
+    str, typer.Argument(metavar="JOB", help="The job's id, or how it begins.", autocompletion=known_jobs)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
 
@@ -56,7 +60,7 @@ def list_command(context: typer.Context, as_json: AsJson = False) -> None:
         sys.stdout.write(_row(view) + "\n")
 
 
-def show_command(context: typer.Context, job: Job, as_json: AsJson = False) -> None:
+def show_command(context: typer.Context, job: Job, redact: Redact = False, as_json: AsJson = False) -> None:
     """One job: its steps, its notes, how it ended."""
     view = jobs.load(_find(context, job))
     if as_json:

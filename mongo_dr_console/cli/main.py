@@ -13,7 +13,9 @@ from typing import Annotated, Any
 import typer
 
 from mongo_dr_console import __version__
+from mongo_dr_console.cli.complete import profiles
 from mongo_dr_console.cli.output import fail, has_terminal
+from mongo_dr_console.cli.redact import Redact
 from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import ExitCode, Failed, Trouble, WrongUse
 
@@ -72,8 +74,12 @@ def _version(wanted: bool) -> None:
 def main(
     context: typer.Context,
     profile: Annotated[
-        str | None, typer.Option("--profile", "-p", envvar="MDR_PROFILE", help="Which deployment.")
+        str | None,
+        typer.Option(
+            "--profile", "-p", envvar="MDR_PROFILE", help="Which deployment.", autocompletion=profiles
+        ),
     ] = None,
+    redact: Redact = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,

@@ -10,14 +10,32 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from mongo_dr_console.model.foldtext import clean, fold
+from mongo_dr_console.model.hiding import all_redacted
 from mongo_dr_console.model.trouble import Trouble
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
 
+def _shown(text: str) -> str:
+    if all_redacted():
+        from mongo_dr_console.model.redaction import without_values
+
+        text = without_values(text)
+    return clean(text)
+
+
+def _without_values(document: BaseModel | dict[str, Any]) -> dict[str, Any]:
+    from mongo_dr_console.model.redaction import redacted
+
+    data = document if isinstance(document, dict) else document.model_dump(mode="json", by_alias=True)
+    return redacted(data)
+
+
 def print_json(document: BaseModel | dict[str, Any]) -> None:
     """One JSON document on stdout."""
+    if all_redacted():
+        document = _without_values(document)
     if isinstance(document, dict):
         text = json.dumps(document, ensure_ascii=False, indent=2)
     else:
@@ -29,7 +47,7 @@ def print_json(document: BaseModel | dict[str, Any]) -> None:
 
 def say(text: str) -> None:
     """A line for people on stderr; never a result."""
-    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.write(_shown(text) + "\n")
     sys.stderr.flush()
 
 
@@ -38,7 +56,7 @@ def write_lines(lines: Iterable[str], out: TextIO | None = None) -> None:
     out = out or sys.stdout
     width = shutil.get_terminal_size().columns if out.isatty() else None
     for line in lines:
-        shown = clean(line)
+        shown = _shown(line)
         out.write("\n".join([shown] if width is None else fold(shown, width)) + "\n")
     out.flush()
 

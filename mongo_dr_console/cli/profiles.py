@@ -88,13 +88,13 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> None:
 def _watched(name: str, config: Config) -> Watched:
     """A profile with pollers of its own; one that has none says why in its row."""
     from mongo_dr_console.ui.profiles import Watched
-    from mongo_dr_console.workers.pollers import Pollers
+    from mongo_dr_console.workers.pollers import watching
     from mongo_dr_console.workers.sources import limits_of
 
     profile = config.profiles[name]
     limits = limits_of(profile)
     try:
-        return Watched(name, profile.environment, limits, Pollers(name, profile))
+        return Watched(name, profile.environment, limits, watching(name, profile))
     except Trouble as trouble:
         return Watched(name, profile.environment, limits, None, trouble.message)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mongo_dr_console.cli.complete import jobs
 from mongo_dr_console.cli.context import Chosen, choose
 from mongo_dr_console.cli.output import print_json, say, write_lines
 from mongo_dr_console.cli.restore_options import Wanted, takes_wanted
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from mongo_dr_console.model.plan import Intent, Plan
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
-Job = Annotated[str, typer.Argument(metavar="JOB", help="The restore job's id, or how it begins.")]
+Job = Annotated[
+    str, typer.Argument(metavar="JOB", help="The restore job's id, or how it begins.", autocompletion=jobs)
+]
 
 
 def register(app: typer.Typer) -> None:

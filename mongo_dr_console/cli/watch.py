@@ -16,7 +16,7 @@ from mongo_dr_console.model.plainspeech import Said, changes, everything, heard
 from mongo_dr_console.model.readings import Limits, Readings
 from mongo_dr_console.model.verdict import Verdict
 from mongo_dr_console.model.verdict import verdict as judge
-from mongo_dr_console.workers.pollers import Pollers, run_bounded
+from mongo_dr_console.workers.pollers import Pollers, run_bounded, watching
 from mongo_dr_console.workers.sources import limits_of
 
 Show = Callable[[Readings, Verdict, Limits, datetime], None]
@@ -44,7 +44,7 @@ def watch(name: str, profile: Profile, *, plain: bool, above: Sequence[str] = ()
 
 
 async def _watch(name: str, profile: Profile, show: Show, in_place: bool) -> None:
-    pollers = Pollers(name, profile)
+    pollers = watching(name, profile)
     limits = limits_of(profile)
     polling = asyncio.create_task(pollers.run())
     try:

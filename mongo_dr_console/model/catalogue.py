@@ -36,7 +36,7 @@ class Verification:
     well.
 
     Args:
-        rungs: When each level was last reached, lowest first; none from before damage was found.
+        rungs: When each level up to 5 was last reached, lowest first; none from before damage was found.
     """
 
     level: int
@@ -58,6 +58,7 @@ class SnapshotEntry:
         bytes: Uncompressed BSON, without the oplog.
         stored_bytes: Sum of the files.
         holds: Ids of the holds that keep it.
+        drilled_at: When a drill last recovered from it with success.
         modified_at: When its newest file was written.
     """
 
@@ -79,6 +80,7 @@ class SnapshotEntry:
     finished_at: datetime | None = None
     verification: Verification | None = None
     restore_tested_at: datetime | None = None
+    drilled_at: datetime | None = None
     problem: Trouble | None = None
     holds: tuple[str, ...] = ()
 
@@ -114,6 +116,14 @@ class SnapshotEntry:
     def known_bad(self) -> bool:
         """Whether its newest verification found damage."""
         return self.verification is not None and not self.verification.good
+
+    @property
+    def rungs(self) -> tuple[tuple[int, datetime], ...]:
+        """When each level was last reached, lowest first; none where damage was found."""
+        if self.known_bad:
+            return ()
+        looked = () if self.verification is None else self.verification.rungs
+        return looked if self.drilled_at is None else (*looked, (6, self.drilled_at))
 
     def age_seconds(self, now: datetime) -> float:
         return (now - self.taken_at).total_seconds()
@@ -189,7 +199,7 @@ class CatalogueRow:
         """The newest time of each level, of whichever copy."""
         times: dict[int, datetime] = {}
         for entry in self.entries:
-            for level, at in () if entry.verification is None else entry.verification.rungs:
+            for level, at in entry.rungs:
                 times[level] = max(at, times.get(level, at))
         return [{"level": n, "name": LEVELS[n], "at": utc(at)} for n, at in sorted(times.items())]
 
@@ -287,14 +297,9 @@ def _badness(entry: SnapshotEntry) -> int:
     return 2 if entry.problem is not None else int(entry.known_bad)
 
 
-def latest_verifications(
-    documents: Iterable[Mapping[str, Any]], drills: Iterable[Mapping[str, Any]] = ()
-) -> dict[tuple[str, str], Verification]:
+def latest_verifications(documents: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Verification]:
     """From the ledger: the newest verification by snapshot and checksum. A good one of a
     lower level takes the place of none: neither of a good one that saw more, nor of a bad one.
-
-    Args:
-        drills: Rung 6: each that was done with success, by the snapshot that it used.
     """
     found: dict[tuple[str, str], Verification] = {}
     for document in sorted(documents, key=lambda d: str(d.get("at"))):
@@ -309,8 +314,7 @@ def latest_verifications(
             found[key] = replace(new, rungs=_climbed(old, new))
         elif old.good:
             found[key] = replace(old, rungs=_climbed(old, new))
-    used = latest_tests(drills)
-    return {key: _drilled(seen, used.get(key[0])) for key, seen in found.items()}
+    return found
 
 
 def _climbed(old: Verification | None, new: Verification) -> tuple[tuple[int, datetime], ...]:
@@ -319,12 +323,6 @@ def _climbed(old: Verification | None, new: Verification) -> tuple[tuple[int, da
         return ()
     times = dict(old.rungs if old is not None else ())
     return tuple(sorted((times | dict.fromkeys(range(1, new.level + 1), new.at)).items()))
-
-
-def _drilled(seen: Verification, at: datetime | None) -> Verification:
-    if at is None or not seen.good:
-        return seen
-    return replace(seen, rungs=tuple(sorted((dict(seen.rungs) | {6: at}).items())))
 
 
 _TIMES = ("finished_at", "ended_at", "at", "timestamp")

@@ -96,7 +96,7 @@ def extended_json(operation: Operation, *, redacted: bool = False) -> list[str]:
     if operation.key is not None:
         document["o2"] = _decoded(operation.key)
     if redacted:
-        document["o"], document["o2"] = _hidden(document["o"]), _hidden(document.get("o2"))
+        document["o"], document["o2"] = hidden(document["o"]), hidden(document.get("o2"))
         document = {k: v for k, v in document.items() if v is not None}
     text = json_util.dumps(
         document, json_options=json_util.CANONICAL_JSON_OPTIONS, indent=2, ensure_ascii=False
@@ -110,13 +110,13 @@ def _decoded(raw: RawBSONDocument) -> Any:
     return bson.decode(raw.raw, _DECODED)
 
 
-def _hidden(value: Any) -> Any:
+def hidden(value: Any) -> Any:
     """The same with the kind of each value in its place; names stay, and so does ``$v``, which is none of
     the document's."""
     if isinstance(value, Mapping):
-        return {k: v if k == "$v" else _hidden(v) for k, v in value.items()}
+        return {k: v if k == "$v" else hidden(v) for k, v in value.items()}
     if isinstance(value, list):
-        return [_hidden(v) for v in value]
+        return [hidden(v) for v in value]
     return None if value is None else _kind(value)
 
 

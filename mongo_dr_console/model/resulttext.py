@@ -144,13 +144,16 @@ def _prune(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _drill(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "drill", "all came back, byte for byte" if result["success"] else "FAILED"
+    # A full one counts what the stream has added.
+    compared = ", byte for byte" if result["kind"] == "small" else ""
+    yield "drill", f"all came back{compared}" if result["success"] else "FAILED"
     for word, name in (("RTO", "rto"), ("RPO", "rpo")):
         value = result[f"{name}_seconds"]
         target = f"target {result[f'{name}_target_seconds']:,.0f} s"
         yield word, f"not measured ({target})" if value is None else f"{value:,.1f} s ({target})"
     if result["documents"] is not None:
         yield "compared", f"{result['documents']:,} documents, {result['indexes']} indexes"
+    if result["lost_writes"] is not None:
         yield "writes lost", f"{result['lost_writes']} of {result['writes']}"
     for text in _some(result["problems"]):
         yield "problem", text

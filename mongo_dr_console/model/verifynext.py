@@ -78,10 +78,9 @@ def _need(entry: SnapshotEntry, now: datetime, policy: VerifyPolicy) -> Need | N
 
 
 def _reached(entry: SnapshotEntry, level: int) -> datetime | None:
-    """When it last reached a level, or a higher one that includes it. A drill (6) looks at no file by
-    itself."""
+    """When it last reached a level, or a higher one that includes it. A drill looks at no file by itself."""
     rungs = () if entry.verification is None else entry.verification.rungs
-    return max((at for n, at in rungs if level <= n <= max(level, 5)), default=None)
+    return max((at for n, at in rungs if level <= n), default=None)
 
 
 def _words(entry: SnapshotEntry, need: Need, now: datetime, policy: VerifyPolicy) -> str:

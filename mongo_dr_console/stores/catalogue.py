@@ -65,7 +65,8 @@ def list_snapshots(
         if unread >= catalogue_index.WORTH:
             catalogue_index.take_in(store, known)
     records = {kind: ledger.documents_of(store, there, known) for kind, there in seen.records.items()}
-    verifications = latest_verifications(records["verifications"], records["drills"])
+    verifications = latest_verifications(records["verifications"])
+    drills = latest_tests(records["drills"])
     tests = latest_tests([*records["restores"], *records["drills"], *records["verifications"]])
     holds = standing(records["holds"])
     found = [
@@ -73,6 +74,7 @@ def list_snapshots(
             entry,
             verification=verifications.get((entry.name, entry.checksum)),
             restore_tested_at=tests.get(entry.name),
+            drilled_at=drills.get(entry.name),
             holds=tuple(h.id for h in holds if keeps(h, entry)),
         )
         for entry in _entries(store, known, seen)

@@ -27,6 +27,7 @@ from textual.screen import Screen
 from mongo_dr_console.model.happenings import Happening, observed
 from mongo_dr_console.model.readings import SET, Limits, Readings, reading_of, with_reading
 from mongo_dr_console.model.recording import Recorded
+from mongo_dr_console.model.redaction import without_values
 from mongo_dr_console.model.story import Story, tell
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.model.verdict import verdict
@@ -49,7 +50,7 @@ from mongo_dr_console.ui.screens.job_commands import COMMANDS as JOB_COMMANDS
 from mongo_dr_console.ui.screens.replay_commands import COMMANDS as REPLAY_COMMANDS
 from mongo_dr_console.ui.screens.replay_commands import tape_of
 from mongo_dr_console.ui.screens.schedule_commands import COMMANDS as SCHEDULE_COMMANDS
-from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
+from mongo_dr_console.ui.themes import load_themes, stamp_of, textual_theme, variable_defaults, wearable
 from mongo_dr_console.ui.view import Shows, Tape, View
 from mongo_dr_console.ui.widgets.typed_field import TakesLetters
 from mongo_dr_console.ui.wizard.commands import COMMANDS as WIZARD_COMMANDS
@@ -58,6 +59,8 @@ from mongo_dr_console.workers.replay import JUMPED
 from mongo_dr_console.workers.sources import limits_of
 
 _HAPPENINGS_KEPT = 200
+_THEMES_SECONDS = 2.0
+"""How often the user's themes are looked at: what an editor has saved is worn at once."""
 _BELOW_SECONDS = 30.0
 """How often what lies below a dialog is brought up to date."""
 
@@ -139,8 +142,8 @@ class ConsoleApp(App[None]):
         """What a recording tells, once it was looked through."""
         self.happenings: deque[Happening] = deque(maxlen=_HAPPENINGS_KEPT)
         """What was observed since the console was opened, the newest last."""
-        self.values_hidden = False
-        """Whether screens leave the values of documents out."""
+        self.hiding_values = False
+        """Whether a key asked for values of documents to be left out."""
         self.lags = LagRing().noted(feed.readings.set)
         """The members' lag of the last minutes."""
         self.to_list = False
@@ -149,9 +152,8 @@ class ConsoleApp(App[None]):
         self._below_shown = 0.0
         self._seen = feed.readings
         self._feeding: asyncio.Task[None] | None = None
-        self.themes = load_themes(self.options.themes)
-        for file in self.themes.found.values():
-            self.register_theme(textual_theme(file, desk.profile.environment))
+        self._themes_stamp = stamp_of(self.options.themes) if self.options.themes else ()
+        self._load_themes()
         self.theme, unknown_theme = wearable(self.themes, self.options.theme)
         keys, wrong_keys = checked(self.options.keys, COMMANDS)
         self.set_keymap(keys)
@@ -168,6 +170,11 @@ class ConsoleApp(App[None]):
     def get_line_filters(self) -> Sequence[LineFilter]:
         filters = super().get_line_filters()
         return [*filters, AsciiOnly()] if self.ascii else filters
+
+    @property
+    def values_hidden(self) -> bool:
+        """Whether the values of documents are left out, on request or for good."""
+        return self.hiding_values or self.desk.profile.redacts
 
     @property
     def view(self) -> View:
@@ -207,6 +214,7 @@ class ConsoleApp(App[None]):
         self.refresh_view()
         if not self.is_headless:
             self.call_after_refresh(_spare_the_collector)
+            self.set_interval(_THEMES_SECONDS, self.look_at_themes)
         for problem in self._to_report:
             self.say(problem, level="warning")
         if (tape := tape_of(self)) is not None:
@@ -214,6 +222,23 @@ class ConsoleApp(App[None]):
 
     def _begin_feeding(self) -> None:
         self._feeding = asyncio.create_task(self.feed.run(), name="feed")
+
+    def _load_themes(self) -> None:
+        self.themes = load_themes(self.options.themes)
+        for file in self.themes.found.values():
+            self.register_theme(textual_theme(file, self.desk.profile.environment))
+
+    async def look_at_themes(self) -> None:
+        """Takes what has changed in the user's themes, and says what is wrong with it."""
+        folder = self.options.themes
+        stamp = () if folder is None else await in_thread(lambda: stamp_of(folder))
+        if isinstance(stamp, Problem) or stamp == self._themes_stamp:
+            return
+        self._themes_stamp = stamp
+        self._load_themes()
+        for problem in self.themes.problems:
+            self.say(problem, level="warning")
+        self.mutate_reactive(ConsoleApp.theme)
 
     async def _look_through(self, recording: Sequence[Recorded]) -> None:
         story = await in_thread(lambda: tell(recording, self.limits))
@@ -372,7 +397,8 @@ class ConsoleApp(App[None]):
         self.notify(text, title=title, severity=level, markup=False)
 
     def say_problem(self, problem: Problem) -> None:
-        self.say(f"{problem.message}\n{problem.hint}".rstrip(), level="error")
+        said = f"{problem.message}\n{problem.hint}".rstrip()
+        self.say(without_values(said) if self.values_hidden else said, level="error")
 
 
 def _is_news(readings: Readings, before: Readings, name: str) -> bool:

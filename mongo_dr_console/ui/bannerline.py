@@ -139,12 +139,13 @@ def numbers(view: View, width: int) -> Line:
 
 
 def verdict_rows(
-    view: View, width: int, *, most: int = _VERDICT_ROWS, answer: Answer | None = None
+    view: View, width: int, *, most: int = _VERDICT_ROWS, answer: Answer | None = None, all_facts: str = "v"
 ) -> list[Line]:
     """What stands first (in more than one row where it is long), then what can be got back.
 
     Args:
         answer: The key that answers what stands first; shown where there is room.
+        all_facts: The key that shows what else there is.
     """
     level = view.verdict.level
     role = ROLE_OF_LEVEL[level]
@@ -155,12 +156,12 @@ def verdict_rows(
         rows = [*rows[: most - 1], line((fit(rest, width - cell_len(mark) - 1), role))]
     indent = " " * cell_len(mark)
     shown = [Line((((mark if not number else indent), role), *row.spans)) for number, row in enumerate(rows)]
-    return [*(fitted(row, width) for row in shown), _consequence(view, width, answer)]
+    return [*(fitted(row, width) for row in shown), _consequence(view, width, answer, all_facts)]
 
 
-def _consequence(view: View, width: int, answer: Answer | None) -> Line:
+def _consequence(view: View, width: int, answer: Answer | None, all_facts: str) -> Line:
     more = len(further(view.verdict.facts))
-    count = f"+{more} more: v " if more else ""
+    count = f"+{more} more: {all_facts} " if more else ""
     hints = [f"{answer.key} {answer.does}  {count or ' '}"] if answer is not None else []
     *forms, last = _shorter(view)
     shortest = min(cell_len(text) for text in forms)

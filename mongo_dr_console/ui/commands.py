@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from textual.actions import parse
 from textual.binding import Binding, BindingType
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ class Command:
     choose: Callable[[ConsoleApp, str], None] | None = None
     about: Callable[[str], str] = nothing_about
     of_recording: bool = False
+
+
+def command_behind(binding: Binding) -> str:
+    """The command that a key runs; empty: it does something else."""
+    _, action, parameters = parse(binding.action)
+    return str(parameters[0]) if action == "run_command" else ""
 
 
 def bindings_of(commands: Iterable[Command]) -> list[BindingType]:

@@ -84,7 +84,7 @@ def _bundle(app: ConsoleApp) -> None:
 
 
 async def _make_bundle(app: ConsoleApp) -> None:
-    made = await in_thread(app.desk.bundle)
+    made = await in_thread(lambda: app.desk.bundle(redact=app.values_hidden))
     if isinstance(made, Problem):
         app.say_problem(made)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-from mongo_dr_console.ui.commands import Command
+from mongo_dr_console.ui.commands import Command, command_behind
 from mongo_dr_console.ui.keymap import keys_of, shown_keys
 
 if TYPE_CHECKING:
@@ -62,18 +62,21 @@ def matching(known: Iterable[Offer], typed: str) -> list[Offer]:
     return [offer for _, offer in sorted(ranked, key=lambda pair: pair[0])]
 
 
-def description(node: DOMNode, binding: Binding) -> str:
+def description(node: DOMNode, binding: Binding, commands: Mapping[str, Command]) -> str:
     """What a key does, in a sentence."""
     namespace, _, _ = parse(binding.action)
     owner = {"app": node.app, "screen": node.screen}.get(namespace, node)
-    return sentence(type(owner), binding)
+    return sentence(type(owner), binding, commands)
 
 
-def sentence(owner: type[Any], binding: Binding) -> str:
-    """The first sentence of the method behind a key, if it is one of ours; else the binding's word."""
+def sentence(owner: type[Any], binding: Binding, commands: Mapping[str, Command]) -> str:
+    """That of the command behind a key, or the first one of the method, if it is ours; else the binding's
+    word."""
+    if command := commands.get(command_behind(binding)):
+        return command.help
     method = getattr(owner, f"action_{parse(binding.action)[1]}", None)
     ours = getattr(method, "__module__", "").startswith("mongo_dr_console.")
-    told = (inspect.getdoc(method) or "") if ours and "run_command" not in binding.action else ""
+    told = (inspect.getdoc(method) or "") if ours else ""
     first = told.partition("\n\n")[0].replace("\n", " ").replace("``", "")
     return binding.tooltip or first or f"{binding.description.rstrip('…').capitalize()}."
 
@@ -108,13 +111,18 @@ def screen_offers(app: ConsoleApp, screen: Screen[Any]) -> list[Offer]:
         Offer(
             name=name,
             keys=shown_keys(",".join(keys)),
-            text=description(node, binding),
-            refusal="" if enabled else "It cannot be done here now.",
+            text=description(node, binding, app.commands),
+            refusal=_refusal(app, binding) if enabled else "It cannot be done here now.",
             group=HERE,
             run=_action(app, binding, node),
         )
         for name, (node, binding, enabled, keys) in shown_first
     ]
+
+
+def _refusal(app: ConsoleApp, binding: Binding) -> str:
+    command = app.commands.get(command_behind(binding))
+    return "" if command is None else app.refusal(command)
 
 
 def _action(app: ConsoleApp, binding: Binding, node: DOMNode) -> Callable[[], None]:

@@ -23,7 +23,7 @@ from mongo_dr_console.ui.widgets.row_list import RowItem
 _WIDE = 100
 _FIXED, _GAP = 3, 2
 _HEADER = ("TIME", "POSITION", "OPERATION", "NAMESPACE", "_ID", "CHANGE")
-HIDDEN = "values are hidden (x shows them)"
+HIDDEN = "values are hidden"
 
 
 def operation_items(

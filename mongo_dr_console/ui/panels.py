@@ -23,6 +23,23 @@ NAMES = {
 }
 """Number = source and title; the digit keys are the numbers."""
 
+HELP = {
+    1: "Each member: its state, how far it is behind, whom it syncs from. Below: whether there is a "
+    "majority, and since when a primary. One that does not answer keeps "
+    "what was known of it, with ? and its age.",
+    2: "How far each secondary was behind in the last minutes, on a scale that does not change, and how long "
+    "the oplog reaches back: so long can a member that is down still catch up.",
+    3: "The snapshots of all stores, the newest first: VERIFIED says how far one was read back, TESTED when "
+    "it was last restored from. Enter opens one: its verification ladder, and what it holds.",
+    4: "What can be restored to. Above what happened (▲ snapshot, ✗ event), below ═ covered and ░ gap; no "
+    "zoom hides a gap. Then the gaps with their causes, and the stream with its lag.",
+    5: "What happened, the newest first: destructive operations in the oplog, backups, members that went and "
+    "came. Enter on an event opens the walk to a restore with it chosen, O the operations around it.",
+    6: "Backups, restores, drills and their like on this host, and the one of another host that has the "
+    "deployment's lock. Enter opens one; leaving it never stops it.",
+}
+"""What each panel shows, for whoever asks with the focus on it."""
+
 _DROPPED = {
     "set": ("VOTES", "SYNCS FROM", "HEARD"),
     "backups": ("DOCUMENTS", "SIZE", "STORE", "TESTED"),
@@ -186,8 +203,12 @@ def filtered(body: Body, needle: str) -> Body:
     return replace(body, items=found)
 
 
-def laid_out(body: Body, height: int, cursor: int | None, *, zoomed: bool = False) -> Laid:
-    """The body cut to a height so that the cursor's thing can be seen; what does not fit is counted."""
+def laid_out(body: Body, height: int, cursor: int | None, *, zoom: str = "z") -> Laid:
+    """The body cut to a height so that the cursor's thing can be seen; what does not fit is counted.
+
+    Args:
+        zoom: The key that shows more; empty: nothing does.
+    """
     head = body.head[: max(0, height - 1)] if body.items else body.head[:height]
     room = height - len(head)
     if sum(len(item.lines) for item in body.items) <= room:
@@ -204,7 +225,7 @@ def laid_out(body: Body, height: int, cursor: int | None, *, zoomed: bool = Fals
     above, below = first, len(body.items) - last
     if above or below:
         del rows[max(0, height - 1) :]
-        rows.append(_hidden(above, below, zoomed))
+        rows.append(_hidden(above, below, zoom))
     return Laid(tuple(rows[:height]), here)
 
 
@@ -221,11 +242,11 @@ def _window(items: Sequence[Item], room: int, cursor: int) -> tuple[int, int]:
     return first, last
 
 
-def _hidden(above: int, below: int, zoomed: bool) -> Line:
+def _hidden(above: int, below: int, zoom: str) -> Line:
     counts = [f"{above} above"] if above else []
     if below:
         counts.append(f"{below} {'below' if above else 'more'}")
-    return line((f"  … {', '.join(counts)}{'' if zoomed else ': z'}", "dim"))
+    return line((f"  … {', '.join(counts)}{f': {zoom}' if zoom else ''}", "dim"))
 
 
 def _role(level: Level | None) -> Role:

@@ -22,6 +22,7 @@ from mongo_dr_console.model.readings import Limits
 from mongo_dr_console.model.words import clock
 from mongo_dr_console.ui.feed import Feed
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL, AsciiOnly
+from mongo_dr_console.ui.keymap import checked, keys_of
 from mongo_dr_console.ui.lines import Line, fitted, joined, line, table, wrapped
 from mongo_dr_console.ui.themes import load_themes, textual_theme, variable_defaults, wearable
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -75,8 +76,8 @@ class ProfilesApp(App[str]):
     ProfilesApp #told { height: auto; max-height: 8; margin: 1 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("Q", "quit", "leave"),
-        Binding("r", "refresh_all", "ask all now"),
+        Binding("Q", "quit", "leave", id="quit"),
+        Binding("r", "refresh_all", "ask all now", id="refresh"),
     ]
 
     def __init__(
@@ -97,7 +98,7 @@ class ProfilesApp(App[str]):
         for file in found.found.values():
             self.register_theme(textual_theme(file, ""))
         self.theme, _ = wearable(found, theme)
-        self.set_keymap({name: key for name, key in (keys or {}).items() if "." in name})
+        self.set_keymap(_usable(keys or {}))
         self.set_class(ascii_only, "-ascii")
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -151,7 +152,11 @@ class ProfilesApp(App[str]):
         listed.set_items(items, header)
         told = next((row for row in rows if row.name == listed.key), rows[0] if rows else None)
         self.query_one("#told", LinesView).set_lines(_told(told, width - 2) if told else [])
-        hint = line(" ", ("enter", "key"), " open  ", ("r", "key"), " ask all now  ", ("Q", "key"), " leave")
+        hint = line(
+            *(" ", (keys_of(self, "profiles.open", "enter"), "key"), " open"),
+            *("  ", (keys_of(self, "refresh", "r"), "key"), " ask all now"),
+            *("  ", (keys_of(self, "quit", "Q"), "key"), " leave"),
+        )
         self.query_one("#keys", LinesView).set_lines([fitted(hint, width)])
 
     def action_refresh_all(self) -> None:
@@ -198,3 +203,12 @@ def _told(row: ProfileRow, width: int) -> list[Line]:
         *wrapped(f"{row.level.glyph} {row.text}", width, role),
         *(wrapped(row.consequence, width, "strong") if row.consequence else []),
     ]
+
+
+def _usable(keys: Mapping[str, str]) -> dict[str, str]:
+    """Those that can be had; the console says what is wrong with the others."""
+    if not keys:
+        return {}
+    from mongo_dr_console.ui.app import COMMANDS
+
+    return checked(keys, COMMANDS)[0]

@@ -42,20 +42,21 @@ def snapshot_lines(
             rows += wrapped(entry.problem.hint, width)
     for label, text, role in _facts(entry, stores):
         rows += labelled(label, text, width, _LABEL, role)
-    return [*rows, *ladder_lines(entry.verification, width)]
+    return [*rows, *ladder_lines(entry, width)]
 
 
-def ladder_lines(found: Verification | None, width: int) -> list[Line]:
+def ladder_lines(entry: SnapshotEntry, width: int) -> list[Line]:
     """Every rung of verification, and when it was last reached; where damage was found there is none."""
-    rungs = [_rung(level, found) for level in LEVELS]
+    reached = _reached(entry)
+    rungs = [_rung(level, reached.get(level), entry.verification) for level in LEVELS]
     half = width // 2
     pairs = zip(rungs[::2], rungs[1::2], strict=True)
     rows = [Line((*fitted(a, half, fill=True).spans, *fitted(b, half).spans)) for a, b in pairs]
     return [rule("Verification ladder", width), *rows]
 
 
-def _rung(level: int, found: Verification | None) -> Line:
-    at, lead = _reached(found).get(level), f"{level} {LEVELS[level]:<11}"
+def _rung(level: int, at: datetime | None, found: Verification | None) -> Line:
+    lead = f"{level} {LEVELS[level]:<11}"
     if at is not None:
         return line(("✓ ", "fine"), f"{lead}{moment(at)}")
     if found is not None and not found.good and level == found.level:
@@ -63,11 +64,12 @@ def _rung(level: int, found: Verification | None) -> Line:
     return line((f"- {lead}not reached", "dim"))
 
 
-def _reached(found: Verification | None) -> dict[int, datetime]:
-    """Level to when; each level holds those below it."""
+def _reached(entry: SnapshotEntry) -> dict[int, datetime]:
+    """Level to when; a verification that names no rungs, as older ones, has reached those below its own."""
+    found = entry.verification
     if found is None or not found.good:
-        return {}
-    return dict.fromkeys(range(1, min(found.level, 5) + 1), found.at) | dict(found.rungs)
+        return dict(entry.rungs)
+    return dict.fromkeys(range(1, min(found.level, 5) + 1), found.at) | dict(entry.rungs)
 
 
 def _sign(entry: SnapshotEntry) -> Sign:

@@ -103,6 +103,15 @@ def load_themes(folder: Path | None) -> Themes:
     return Themes(found, tuple(problems))
 
 
+def stamp_of(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Another one where a theme file of a folder was written, came or went."""
+    try:
+        files = sorted(file for file in folder.iterdir() if file.suffix == ".toml")
+        return tuple((f.name, found.st_mtime_ns, found.st_size) for f in files for found in [f.stat()])
+    except OSError:
+        return ()
+
+
 def wearable(themes: Themes, name: str) -> tuple[str, tuple[str, ...]]:
     """The theme of that name, else the default and why; Textual's own where there is none at all."""
     if name in themes.found:

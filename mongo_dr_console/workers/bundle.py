@@ -11,7 +11,7 @@ import tarfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -21,6 +21,7 @@ from pymongo.errors import PyMongoError
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.bundledoc import BundledFile, BundleDocument, BundleManifest, NotBundled
 from mongo_dr_console.model.readings import Readings
+from mongo_dr_console.model.redaction import file_without_values, without_values
 from mongo_dr_console.model.scrubbing import Secrets
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble
 from mongo_dr_console.mongo.client import told
@@ -118,9 +119,13 @@ def _gather(
     files: dict[str, tuple[bytes, str]] = {}
     for part, future in asked:
         for found in _answer(future, deadline, part.about, missing) or ():
-            _keep(found, part.about, secrets, files, missing)
+            _keep(_redacted(found) if profile.redacts else found, part.about, secrets, files, missing)
     cleaned = tuple(NotBundled(what=m.what, why=secrets.clean_text(m.why)) for m in missing)
     return Bundled(files, cleaned)
+
+
+def _redacted(found: Found) -> Found:
+    return replace(found, content=file_without_values(found.content), why=without_values(found.why))
 
 
 def _all_of(part: Part) -> list[Found]:

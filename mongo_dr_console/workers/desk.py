@@ -29,6 +29,7 @@ from mongo_dr_console.model.oplogentry import Operation
 from mongo_dr_console.model.plan import Intent, Plan
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.readings import Readings
+from mongo_dr_console.model.redaction import redacted
 from mongo_dr_console.model.scheduleview import ScheduleDocument
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble, WrongUse
 from mongo_dr_console.model.when import event_by_id, limit_before, limit_through, parse_when
@@ -208,7 +209,8 @@ class Desk:
         path = folder / f"{plan.id}.json"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            jobs.write_once(path, json.dumps(plan.to_json(), indent=2).encode())
+            shown = redacted(plan) if self.profile.redacts else plan
+            jobs.write_once(path, json.dumps(shown.to_json(), indent=2).encode())
         except OSError as error:
             raise Failed(
                 "plan-not-written",
@@ -278,8 +280,11 @@ class Desk:
         known, unread = read_failovers(self.profile, FailoverFiles.of(self.name, self.profile))
         return tuple(known), tuple(unread)
 
-    def bundle(self) -> BundleDocument:
+    def bundle(self, *, redact: bool = False) -> BundleDocument:
         """Writes an incident bundle into the state folder; nothing else is changed anywhere.
+
+        Args:
+            redact: Without the values of documents, whatever the profile says.
 
         Raises:
             Failed: It cannot be written.
@@ -296,7 +301,8 @@ class Desk:
                 "Write the bundle elsewhere: mdr bundle --output FILE",
             ) from None
         path = folder / usual_name(self.name, datetime.now(UTC))
-        return make_bundle(self.name, self.profile, self.config_file, path)
+        profile = self.profile.model_copy(update={"redact": True}) if redact else self.profile
+        return make_bundle(self.name, profile, self.config_file, path)
 
     def schedule(self) -> ScheduleDocument:
         """What the agent runs by itself, and what became of it.

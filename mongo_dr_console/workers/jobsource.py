@@ -8,6 +8,7 @@ from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.readings import JOBS
+from mongo_dr_console.model.redaction import redacted
 from mongo_dr_console.workers.jobs import jobs_folder
 from mongo_dr_console.workers.knownjobs import KnownJobs
 from mongo_dr_console.workers.threads import DaemonThreads, OneCall
@@ -19,13 +20,15 @@ class JobsSource:
     def __init__(self, profile_name: str, profile: Profile, threads: DaemonThreads) -> None:
         self._profile_name = profile_name
         self._known = KnownJobs(jobs_folder(profile))
+        self._redacts = profile.redacts
         self._thread = OneCall(threads)
 
     async def read(self) -> tuple[tuple[JobFacts, ...], str]:
         return await self._thread.call(self._list), ""
 
     def _list(self) -> tuple[JobFacts, ...]:
-        return tuple(job_facts(v) for v in self._known.views() if v.profile == self._profile_name)
+        found = tuple(job_facts(v) for v in self._known.views() if v.profile == self._profile_name)
+        return redacted(found) if self._redacts else found
 
 
 def job_facts(view: JobView) -> JobFacts:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import Any, TypeVar
 
-from mongo_dr_console.config import Profile
+from mongo_dr_console.config import USUAL_POLL, Profile
 from mongo_dr_console.model.reading import Reading
 from mongo_dr_console.model.readings import COVERAGE, KAFKA, Readings, reading_of, with_reading
 from mongo_dr_console.workers.backoff import delay
@@ -39,6 +39,7 @@ class Pollers:
     Args:
         profile_name, profile: What is watched.
         sources: By name, instead of the profile's own; for tests and for replaying a recording.
+        pace: How much slower than usual each source is asked.
         clock: Tells the time (UTC).
         chance: From 0 to 1, for the jitter.
 
@@ -52,6 +53,7 @@ class Pollers:
         profile: Profile,
         *,
         sources: Mapping[str, Source[Any]] | None = None,
+        pace: float = 1.0,
         clock: Callable[[], datetime] = _now,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -60,6 +62,7 @@ class Pollers:
         if sources is None:
             sources, self._deployment = all_sources(profile_name, profile, lambda: self.readings)
         self._sources = dict(sources)
+        self._pace = pace
         self._clock = clock
         self._chance = chance
         self._listeners: list[Listener] = []
@@ -147,7 +150,7 @@ class Pollers:
         except Exception as failure:  # whatever a source does, its error is data and the others go on
             error = explain(failure)
         failures = 0 if error is None else 1 + (before.attempt if before and before.error else 0)
-        wait = delay(failures, source.interval, self._chance())
+        wait = delay(failures, source.interval * self._pace, self._chance())
         now = self._clock()
         kept = before if error is not None else None
         reading: Reading[Any] = Reading(
@@ -174,6 +177,11 @@ class Pollers:
             self.refresh(COVERAGE)
         for listener in tuple(self._listeners):
             listener(name, self.readings)
+
+
+def watching(profile_name: str, profile: Profile) -> Pollers:
+    """The pollers for somebody who looks on, at the pace that the profile says."""
+    return Pollers(profile_name, profile, pace=profile.poll / USUAL_POLL)
 
 
 def _snapshots(reading: Reading[Any] | None) -> object:

@@ -113,10 +113,8 @@ def _what_was_left_alone(context: JobContext, result: dict[str, Any]) -> str | N
     if not result.get("conflicts_file"):
         return None
     count, file = result["conflict_count"], context.folder / result["conflicts_file"]
-    some = "1 document was" if count == 1 else f"{count:,} documents were"
-    return (
-        f"Brought back but for conflicts: {some} left as they are now. Each with why, and as it was: {file}"
-    )
+    some = "1 document was left as it is" if count == 1 else f"{count:,} documents were left as they are"
+    return f"Brought back but for conflicts: {some} now. Each with why, and as it was before: {file}"
 
 
 def owner_of(context: JobContext) -> str:

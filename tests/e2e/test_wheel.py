@@ -1,4 +1,5 @@
-"""The wheel alone, in an empty environment away from the checkout: commands, themes, completion, console."""
+"""A wheel, made of the sdist, alone in an empty environment away from the checkout: commands, themes,
+completion, console."""
 
 from __future__ import annotations
 
@@ -33,13 +34,17 @@ def run(command: Sequence[str | Path], folder: Path, **environment: str) -> str:
 @pytest.fixture(scope="module")
 def mdr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    pip = ("pip", "--quiet", "--disable-pip-version-check")
-    run([sys.executable, "-m", *pip, "wheel", "--no-deps", "--wheel-dir", folder, ROOT], folder)
+    pip = ("-m", "pip", "--quiet", "--disable-pip-version-check")
+    for name in ("builds", "venv"):
+        run([sys.executable, "-m", "venv", folder / name], folder)
+    builder, python = (folder / name / "bin" / "python" for name in ("builds", "venv"))
+    run([builder, *pip, "install", "hatchling"], folder)
+    run([builder, "-c", f"from hatchling.build import build_sdist; build_sdist({str(folder)!r})"], ROOT)
+    (sdist,) = folder.glob("*.tar.gz")
+    run([builder, *pip, "wheel", "--no-deps", "--wheel-dir", folder, sdist], folder)
     (wheel,) = folder.glob("*.whl")
-    run([sys.executable, "-m", "venv", folder / "venv"], folder)
-    python = folder / "venv" / "bin" / "python"
-    run([python, "-m", *pip, "install", "-c", ROOT / "constraints.txt", wheel], folder)
-    return folder / "venv" / "bin" / "mdr"
+    run([python, *pip, "install", "-c", ROOT / "constraints.txt", wheel], folder)
+    return python.with_name("mdr")
 
 
 @pytest.mark.slow
@@ -49,8 +54,11 @@ def mdr(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.timeout(400)
 def test_it_stands_alone(mdr: Path, tmp_path: Path) -> None:
     assert "0.1.0" in run([mdr, "--version"], tmp_path)
-    asked = {"_MDR_COMPLETE": "complete_bash", "COMP_WORDS": "mdr snap", "COMP_CWORD": "1"}
-    assert run([mdr], tmp_path, **asked).split() == ["snapshots"]
+    asked = {"COMP_WORDS": "mdr snap", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "mdr snap"}
+    asked |= {"_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    for shell in ("bash", "zsh", "fish"):
+        assert "snapshots" in run([mdr], tmp_path, _MDR_COMPLETE=f"complete_{shell}", **asked)
+        assert "_MDR_COMPLETE" in run([mdr], tmp_path, _MDR_COMPLETE=f"source_{shell}")
     env = {**os.environ, "MDR_STATE_DIR": str(tmp_path), "MDR_CONFIG": str(tmp_path / "config.toml")}
     command = [str(mdr), "console", "--theme", "high-contrast", "--replay", str(RECORDING)]
     with Terminal(command, env=env) as terminal:

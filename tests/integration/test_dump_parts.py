@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,35 @@ def test_a_part_holds_its_databases_and_its_collections(
         client.drop_database(other)
     names = {f"{c.database}.{c.name}" for c in manifest.collections}
     assert names == {f"{other}.a", f"{other}.b", f"{database_name}.a"}
+
+
+def test_a_part_ends_though_others_write_all_the_time(
+    client: Any, store: LocalStore, replica_set: Any, database_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAJORITY_SECONDS", 10)
+    dumping.seed(client, database_name, 10)
+    over = threading.Event()
+    others = replica_set.client()[f"{database_name}_b"].a
+
+    def write() -> None:
+        while not over.is_set():
+            others.insert_one({})
+
+    writers = [threading.Thread(target=write) for _ in range(3)]
+    try:
+        for writer in writers:
+            writer.start()
+        manifest = take(client, store, databases=(database_name,))
+    finally:
+        over.set()
+        for writer in writers:
+            writer.join()
+        client.drop_database(others.database.name)
+        others.database.client.close()
+    raw = client.local.get_collection("oplog.rs", codec_options=rawbson.RAW).find_one(
+        {"ts": manifest.window.end.timestamp}
+    )
+    assert raw["op"] == "n" and rawbson.entry_hash(raw.raw) == manifest.window.end_hash
 
 
 def test_large_collections_are_read_in_ranges_whatever_their_ids(

@@ -209,7 +209,11 @@ def test_the_command_names_it_and_how_to_go_before_it(
 
 
 def test_the_history_of_one_document(
-    client: MongoClient[Any], began: Position, database_name: str, mdr: Find
+    client: MongoClient[Any],
+    began: Position,
+    database_name: str,
+    mdr: Find,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     db = client[database_name]
     db.orders.insert_many([{"_id": 5, "x": 1}, {"_id": "5"}, {"_id": 6}])
@@ -236,6 +240,13 @@ def test_the_history_of_one_document(
     code, out, _ = mdr("find", *since, "--id", "7")
     assert code == 0
     assert "create" in out
+    # What --redact sets goes with the test.
+    monkeypatch.setenv("MDR_REDACT", "")
+    code, out, _ = mdr("find", *since, "--id", "5", "--redact")
+    assert code == 0 and "_id=<value> (x)" in out and "_id=5" not in out
+    hidden = history("5")
+    assert hidden[1]["document"] == {"_id": "<number>", "x": "<number>"}
+    assert hidden[1]["text"] == f"insert {database_name}.orders _id=<value>"
 
 
 @pytest.mark.parametrize(

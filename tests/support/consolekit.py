@@ -164,7 +164,7 @@ class FakeDesk(Desk):
         self._asked("writes_since", job)
         return self.writes
 
-    def bundle(self) -> BundleDocument:
+    def bundle(self, *, redact: bool = False) -> BundleDocument:
         self._asked("bundle")
         gone = NotBundled(what="holds of store s3", why="it does not answer")
         return BundleDocument(

@@ -105,6 +105,22 @@ def test_their_values_hidden(size: tuple[int, int], snap_compare: Any) -> None:
     assert snap_compare(of(), terminal_size=size, run_before=look)
 
 
+@pytest.mark.parametrize("by", ["config", "environment"])
+async def test_what_is_hidden_for_good_no_key_shows(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = of(redact=by == "config")
+    if by == "environment":
+        monkeypatch.setenv("MDR_REDACT", "1")
+    async with app.run_test(size=WIDE) as pilot:
+        await around(pilot, "txn delete", "values are hidden", "<string>")
+        await pilot.press("x")
+        app.run_command("hide-values")
+        await until(pilot, lambda: "stay hidden" in told(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "values are hidden" in said(pilot) and '"ns"' in said(pilot))
+        await pilot.press("x")
+        assert SECRET not in said(pilot) and "Jane" not in said(pilot)
+
+
 @pytest.mark.parametrize("size", SIZES, ids=["wide", "small"])
 def test_one_operation_whole(size: tuple[int, int], snap_compare: Any) -> None:
     async def look(pilot: Pilot[Any]) -> None:

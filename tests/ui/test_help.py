@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from support.consolekit import SIZES, SMALL, WIDE, console, screen_text
 from support.readingkit import DOWN, NOW, reading, readings, set_status
+from support.states import STATES
+from support.wizardkit import wizard_console
 from textual.pilot import Pilot
 
 from mongo_dr_console import __version__
@@ -16,6 +18,7 @@ from mongo_dr_console.ui.app import ConsoleApp, Options
 from mongo_dr_console.ui.helptext import cost_lines, offer_groups, place_lines
 from mongo_dr_console.ui.lines import Line
 from mongo_dr_console.ui.offers import Offer, offers
+from mongo_dr_console.ui.panels import HELP as PANELS
 from mongo_dr_console.ui.screens.help import Help
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 
@@ -87,6 +90,36 @@ async def test_every_key_of_the_screen_below_is_there(size: tuple[int, int]) -> 
         assert str(app.desk.config_file) in said(app)
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        *((str(n), PANELS[n]) for n in PANELS),
+        ("R", "each finding with its remedy"),
+        ("R enter t", "A time with its offset"),
+        ("R enter t", "leave an event out and keep what was written since"),
+        ("N", "What the agent warns of, who is told, what is silenced."),
+    ],
+)
+async def test_it_is_about_what_has_the_focus(keys: str, words: str) -> None:
+    app = wizard_console()
+    async with app.run_test(size=WIDE) as pilot:
+        for key in keys.split():
+            await pilot.press(key)
+            await pilot.pause()
+        await pilot.press("f1")
+        await pilot.pause()
+        assert words in " ".join(said(app).split())
+
+
+async def test_a_key_that_runs_a_command_says_what_that_does_and_why_not_now() -> None:
+    app = console(access="operate")
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("N")
+        own, command = {o.name: o for o in offers(app, app.screen)}["alerts.ack"], app.commands["alert-ack"]
+        assert (own.text, own.refusal) == (command.help, app.refusal(command))
+        assert "not armed" in own.refusal
+
+
 @pytest.mark.parametrize("key", ["escape", "question_mark", "f1", "q"])
 async def test_it_is_left_by_the_key_that_opened_it_too(key: str) -> None:
     app = console()
@@ -117,6 +150,15 @@ async def test_keys_that_were_moved_are_shown_where_they_are() -> None:
         assert app.feed.refreshed == [None]
         await pilot.press("r")
         assert app.feed.refreshed == [None]
+
+
+async def test_the_dashboard_names_keys_as_they_were_moved() -> None:
+    app = console(STATES["critical"](), options=Options(keys={"dashboard.zoom": "m", "facts": "f9"}))
+    async with app.run_test(size=(60, 18)) as pilot:
+        await pilot.pause()
+        shown = screen_text(app)
+        assert "more: f9" in shown and "more: v" not in shown
+        assert ": m" in shown and ": z" not in shown
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.consolekit import SIZES, SMALL, FakeDesk, FakeFeed, console, screen_text
+from support.consolekit import SIZES, SMALL, WIDE, FakeDesk, FakeFeed, console, screen_text
 from support.jobkit import LOADED, LOADING, ended, held, lock_info, make_job, restored, write
 from support.readingkit import DOWN, NOW, reading, readings
 from textual import events
@@ -322,6 +322,19 @@ async def test_the_report_is_copied() -> None:
         await opened(pilot, JOB, "✓ done")
         await pilot.press("y")
         assert f"restore job {JOB}" in app.clipboard and "shop.orders [swap]" in app.clipboard
+
+
+async def test_conflicts_are_without_values_where_these_are_hidden() -> None:
+    conflict = {"position": "1:1", "namespace": "shop.orders", "text": "_id='roe' was written since"}
+    result = restored(JOB, conflicts=[conflict], conflict_count=1)
+    make_job("restore", *LOADED, Note("shop.orders _id='roe' is odd"), ended("partial", result))
+    app = console()
+    async with app.run_test(size=WIDE) as pilot:
+        await opened(pilot, JOB, "! partial", "_id='roe' was written since")
+        app.run_command("hide-values")
+        await until(pilot, lambda: "_id=<value> was written since" in said(pilot))
+        await pilot.press("y")
+        assert "'roe'" not in said(pilot) + app.clipboard
 
 
 # The log

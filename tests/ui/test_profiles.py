@@ -85,6 +85,18 @@ async def test_a_row_follows_its_own_readings_and_r_asks_all() -> None:
         assert feed.refreshed == [None]
 
 
+async def test_keys_that_were_moved_are_moved_here_too() -> None:
+    rows = several()
+    app = listed(*rows, keys={"refresh": "f5", "quit": "X", "nonsense": "y", "profiles.open": "space"})
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.pause()
+        assert screen_text(app).splitlines()[-1].strip() == "space open  f5 ask all now  X leave"
+        await pilot.press("r", "f5")
+        assert rows[0].feed.refreshed == [None]  # type: ignore[union-attr]
+        await pilot.press("X")
+    assert app.return_value is None and not app.is_running
+
+
 def test_a_row_says_verdict_rpo_rto_margin_and_age() -> None:
     row = profile_row(STATES["fine"](), LIMITS, NOW)
     assert row.level is Level.FINE

@@ -30,9 +30,10 @@ def critical() -> ConsoleApp:
         (LEAST, (), (*LEAST_WORDS, "(loses nothing).", "… 2 more: z", "5 Events", "6 Jobs")),
         (LARGE, (), LARGE_WORDS),
         (LEAST, ("R", "enter", "t"), TIME_WORDS),
+        (LEAST, ("R", "enter", "t", "minus", "3", "0", "m"), (*TIME_WORDS, "Goes back", "(●) before")),
         (LARGE, ("R", "enter", "t"), (*TIME_WORDS, "▶ 2 What happened", "through: it is applied")),
     ],
-    ids=["dashboard-least", "dashboard-large", "time-least", "time-large"],
+    ids=["dashboard-least", "dashboard-large", "time-least", "time-typed-least", "time-large"],
 )
 def test_how_it_looks(
     snap_compare: SnapCompare, size: tuple[int, int], keys: tuple[str, ...], words: tuple[str, ...]

@@ -7,8 +7,10 @@ import math
 from pathlib import Path
 
 import pytest
+from support.consolekit import console
 from textual.color import Color
 
+from mongo_dr_console.ui.app import Options
 from mongo_dr_console.ui.themes import (
     DEFAULT,
     ThemeFile,
@@ -163,6 +165,25 @@ def test_a_bad_theme_is_reported_and_left_out(tmp_path: Path, text: str, words: 
 def test_what_is_no_text_is_reported(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_bytes(b"\xff\xfe")
     assert len(load_themes(tmp_path).problems) == 1
+
+
+async def test_what_an_editor_saves_is_worn_at_once_and_a_bad_one_is_not(tmp_path: Path) -> None:
+    mine = GOOD.replace('name = "dark"', 'name = "mine"')
+    app = console(options=Options(theme="mine", themes=written(tmp_path, mine=mine)))
+    async with app.run_test(notifications=True) as pilot:
+        written(tmp_path, mine=mine.replace("#11151b", "#004000"))
+        await app.look_at_themes()
+        await pilot.pause()
+        assert app.theme_variables["background"] == "#004000"
+        assert app.screen.styles.background.hex == "#004000"
+        written(tmp_path, mine=mine.replace("#11151b", "greenish"))
+        await app.look_at_themes()
+        await pilot.pause()
+        assert app.screen.styles.background.hex == "#004000"
+        assert any("mine.toml was left out" in n.message for n in app._notifications)
+        before = len(app._notifications)
+        await app.look_at_themes()
+        assert len(app._notifications) == before, "nothing has changed since"
 
 
 def test_no_folder_is_no_problem(tmp_path: Path) -> None:

@@ -124,6 +124,13 @@ def test_silences_are_made_and_taken_back(config: Path) -> None:
     refused(config, ("alerts", "silence", "all", "--for", "0s"), "silence-wrong", 2)
 
 
+def test_where_there_is_no_store_it_is_said_that_only_this_host_hears_it(config: Path) -> None:
+    config.write_text(config.read_text(encoding="utf-8").partition("[profiles.test.stores")[0])
+    for verb in ("silence", "unsilence"):
+        answer = call(config, "alerts", verb, "all", "--json")
+        assert answer.json["noted_in"] == "here" and "only an agent here hears it" in answer.err
+
+
 def test_where_the_store_is_gone_it_is_noted_here_and_said(config: Path, tmp_path: Path) -> None:
     (tmp_path / "store").rmdir()
     answer = call(config, "alerts", "silence", "all", "--json")

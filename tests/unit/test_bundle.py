@@ -224,6 +224,19 @@ def test_where_it_cannot_be_written_nothing_is_left(profile: Profile, tmp_path: 
 
 
 @pytest.mark.usefixtures("quick")
+def test_no_value_of_a_document_is_in_it_where_the_profile_redacts(profile: Profile, tmp_path: Path) -> None:
+    folder = create("prod", profile, Path("/etc/config.toml"), "restore", {"text": "insert a.b _id='jane'"})
+    line = {"seq": 1, "type": "note", "text": 'a.b: dup key: { mail: "jane" }'}
+    (folder.path / "journal.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+    (folder.path / "stderr.log").write_text('Failed: a.b _id="jane\n', encoding="utf-8")
+    made(profile, tmp_path / "whole.tar.gz")
+    _, files = made(profile.model_copy(update={"redact": True}), tmp_path / "b.tar.gz")
+    assert b"jane" in gzip.decompress((tmp_path / "whole.tar.gz").read_bytes())
+    assert b"jane" not in gzip.decompress((tmp_path / "b.tar.gz").read_bytes())
+    assert json.loads(files[f"jobs/{folder.id}/journal.jsonl"])["text"] == "a.b: dup key: <value>"
+
+
+@pytest.mark.usefixtures("quick")
 def test_a_profile_whose_uri_is_gone_still_gives_what_there_is(profile: Profile, tmp_path: Path) -> None:
     lay(profile)
     lost = profile.model_copy(update={"uri": None, "uri_file": tmp_path / "none"})

@@ -19,6 +19,8 @@ from mongo_dr_console.model.drilldata import (
     index_problems,
     ordinary,
 )
+from mongo_dr_console.model.jobview import JobView
+from mongo_dr_console.model.resulttext import result_lines
 
 NOW = datetime(2026, 11, 30, 4, tzinfo=UTC)
 SERIES = [Written(f"write-{n}", NOW + timedelta(seconds=n)) for n in range(5)]
@@ -52,6 +54,16 @@ def record(**changes: Any) -> DrillRecord:
         "steps": [{"step": "restore", "seconds": 1.25, "good": True}],
     }
     return DrillRecord.model_validate(facts | changes)
+
+
+def test_what_a_job_says_of_it_claims_no_more_than_was_compared() -> None:
+    def said(found: DrillRecord) -> str:
+        result = found.model_dump(mode="json", by_alias=True)
+        return "\n".join(result_lines(JobView("5eed0001", "drill", "prod", "me@host", NOW, result=result)))
+
+    small, full = said(record()), said(record(kind="full", lost_writes=None, writes=None))
+    assert "all came back, byte for byte" in small and "0 of 60" in small
+    assert "all came back" in full and "byte" not in full and "writes lost" not in full
 
 
 def test_there_is_a_document_of_every_type() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from textual.binding import Binding
+from textual.dom import DOMNode
 
 from mongo_dr_console.ui.app import COMMANDS
 from mongo_dr_console.ui.keymap import screen_ids
@@ -36,6 +38,18 @@ def test_every_binding_and_command_stands_there_with_a_sentence(script: ModuleTy
     rows = re.findall(r"^\| `([\w.-]+)` \| .* \| (.*) \|$", script.reference(), re.MULTILINE)
     assert {name for name, _ in rows} == screen_ids() | {command.id for command in COMMANDS}
     assert all(text.endswith(".") for _, text in rows)
+
+
+def test_no_binding_of_ours_is_without_a_name() -> None:
+    screen_ids()  # imports all
+    nameless, kinds = [], [DOMNode]
+    while kinds:
+        kind = kinds.pop()
+        kinds += kind.__subclasses__()
+        if kind.__module__.startswith("mongo_dr_console."):
+            bindings = kind.__dict__.get("BINDINGS", ())
+            nameless += [(kind, b) for b in bindings if not isinstance(b, Binding) or not b.id]
+    assert not nameless
 
 
 def test_no_key_of_ours_is_one_that_terminals_or_multiplexers_keep(script: ModuleType) -> None:

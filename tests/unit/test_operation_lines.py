@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from support.entrykit import Oplog, Recorded
-from support.readingkit import NOW
+from support.readingkit import NOW, snapshot
 from support.states import LONG, RTL, event
 
 from mongo_dr_console.model.bringback import bring_back
@@ -202,14 +202,21 @@ def test_holds_with_what_they_keep_why_by_whom_since_when(width: int) -> None:
 
 def test_every_rung_with_when_it_was_reached() -> None:
     day = timedelta(days=1)
-    rungs = (*((n, NOW - day * n) for n in (1, 2, 3, 4)), (6, NOW - 9 * day))
-    rows = ladder_lines(Verification(4, NOW, good=True, rungs=rungs), 78)
+    rungs = tuple((n, NOW - day * n) for n in (1, 2, 3, 4))
+    seen = Verification(4, NOW, good=True, rungs=rungs)
+    rows = ladder_lines(snapshot(0, verification=seen, drilled_at=NOW - 9 * day), 78)
     assert all(row.width <= 78 for row in rows)
     said = " ".join(text(rows).split())
     for n, name in enumerate(("complete", "checksums", "readable", "restorable"), 1):
         assert f"✓ {n} {name} {NOW - day * n:%Y-%m-%dT%H:%M:%SZ}" in said
     assert "- 5 restored not reached" in said
     assert f"✓ 6 drilled {NOW - 9 * day:%Y-%m-%dT%H:%M:%SZ}" in said
-    damaged = " ".join(text(ladder_lines(Verification(2, NOW, good=False), 78)).split())
+    bad = snapshot(0, verification=Verification(2, NOW, good=False), drilled_at=NOW - day)
+    damaged = " ".join(text(ladder_lines(bad, 78)).split())
     assert f"✗ 2 checksums BAD {NOW:%Y-%m-%dT%H:%M:%SZ}" in damaged and "✓" not in damaged
-    assert text(ladder_lines(None, 78)).count("not reached") == 6
+    assert text(ladder_lines(snapshot(0, verification=None), 78)).count("not reached") == 6
+
+
+def test_a_drill_is_a_rung_also_where_nothing_was_ever_verified() -> None:
+    said = " ".join(text(ladder_lines(snapshot(0, verification=None, drilled_at=NOW), 78)).split())
+    assert f"✓ 6 drilled {NOW:%Y-%m-%dT%H:%M:%SZ}" in said and said.count("not reached") == 5

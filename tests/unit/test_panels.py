@@ -308,7 +308,7 @@ def test_what_does_not_fit_is_counted() -> None:
     laid = laid_out(stack(*[1] * 10), 6, 0)
     assert [row.text for row in laid.lines][-1] == "  … 6 more: z"
     assert laid_out(stack(*[1] * 10), 6, 9).lines[-1].text == "  … 6 above: z"
-    assert laid_out(stack(*[1] * 10), 6, 5, zoomed=True).lines[-1].text == "  … 2 above, 4 below"
+    assert laid_out(stack(*[1] * 10), 6, 5, zoom="").lines[-1].text == "  … 2 above, 4 below"
     assert len(laid_out(stack(1, 1), 6, 0).lines) == 3
 
 

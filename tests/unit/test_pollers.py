@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from support.readingkit import snapshot, store
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Failed
-from mongo_dr_console.workers.pollers import Pollers, run_bounded
+from mongo_dr_console.workers.pollers import Pollers, run_bounded, watching
 from mongo_dr_console.workers.threads import DaemonThreads, OneCall
 
 PROFILE = Profile.model_validate({"uri": "mongodb://u:secret@h/"})
@@ -68,6 +69,24 @@ def test_a_hanging_source_delays_no_other() -> None:
     hanging, quick = Asked("set", never, timeout=1000), Asked("oplog", value)
     found = asyncio.run(until(pollers(hanging, quick), lambda r: bool(r.oplog and r.oplog.value >= 5)))
     assert found.set is None and hanging.times == 1
+
+
+@pytest.mark.parametrize(("poll", "seconds"), [("2s", 3.0), ("500ms", 0.75), ("1m", 90.0)])
+def test_what_looks_on_asks_at_the_profiles_pace(poll: str, seconds: float) -> None:
+    profile = Profile.model_validate({"uri": "mongodb://h/", "poll": poll})
+    source = Asked("set", value)
+    source.interval = 3.0
+    poller = watching("p", profile)
+    poller._sources = {"set": source}
+    found = asyncio.run(poller.once())
+    assert found.set is not None and found.set.next_try is not None
+    assert (found.set.next_try - found.set.tried_at).total_seconds() == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("poll", ["499ms", "61s", "often"])
+def test_a_pace_that_nobody_can_bear_is_refused(poll: str) -> None:
+    with pytest.raises(ValidationError):
+        Profile.model_validate({"uri": "mongodb://h/", "poll": poll})
 
 
 def test_a_hanging_source_ends_in_an_error_and_is_asked_again_one_at_a_time() -> None:

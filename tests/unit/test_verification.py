@@ -204,16 +204,19 @@ def test_what_is_damaged_is_no_base_and_the_next_good_one_is(tmp_path: Path, wee
 
 
 def rung_times(entry: facts.SnapshotEntry) -> list[int]:
-    return [] if entry.verification is None else [n for n, _ in entry.verification.rungs]
+    return [n for n, _ in entry.rungs]
 
 
 def test_each_rung_is_recorded_and_shown(tmp_path: Path, weeks: Weeks, mdr: Here) -> None:
     prepared = prepare_gone(tmp_path)
     store = LocalStore("local", prepared.store)
     name = weeks.snapshot_into(store, 2)
+    rehearsed = {"snapshot": name, "success": True, "timestamp": "2026-11-22T02:11:31Z"}
+    ledger.append(store, "drills", rehearsed)
+    assert rung_times(list_snapshots(store)[0]) == [6]
     _, outcome = run_here(prepared, "verify", {"snapshot": name, "store": None, "level": 4})
     assert [r["level"] for r in outcome.result["stores"][0]["rungs"]] == [1, 2, 3, 4]
-    assert rung_times(list_snapshots(store)[0]) == [1, 2, 3, 4]
+    assert rung_times(list_snapshots(store)[0]) == [1, 2, 3, 4, 6]
     drill = {"snapshot": name, "success": True, "timestamp": datetime.now(UTC).isoformat()}
     ledger.append(store, "drills", drill)
     (entry,) = list_snapshots(store)

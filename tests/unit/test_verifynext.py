@@ -61,7 +61,7 @@ def test_then_what_was_looked_at_less_closely_then_what_was_long_ago() -> None:
 
 def test_a_higher_rung_counts_and_a_drill_alone_does_not() -> None:
     assert next_to_verify([snapshot(20, {1: 30, 2: 30, 3: 30, 4: 1})], NOW) is None
-    drilled = snapshot(20, {**rungs(3, 30), 6: 1})
+    drilled = replace(snapshot(20, rungs(3, 30)), drilled_at=days(1))
     found = next_to_verify([drilled], NOW)
     assert found is not None and found.need is Need.OLD
 

@@ -243,8 +243,14 @@ class _Dump:
 
     # Renames
 
-    def _catch_up(self, oplog: OplogCopy) -> bool:
-        self.patience.persist(lambda: oplog.advance(majority_position(self.client)[0]))
+    def _catch_up(self, oplog: OplogCopy, most: Position | None = None) -> bool:
+        """Copies what the majority has by now, not beyond ``most``."""
+
+        def copy() -> bool:
+            reached, _ = majority_position(self.client)
+            return oplog.advance(reached if most is None else min(reached, most))
+
+        self.patience.persist(copy)
         return True
 
     def _renew(self, oplog: OplogCopy) -> bool:
@@ -324,9 +330,12 @@ class _Dump:
 
     def _end_well(self, oplog: OplogCopy) -> None:
         """A window that is not the oplog itself goes on to an entry that is in it unchanged, since its hash
-        proves what continues it: a note of our own, where that may be written."""
+        proves what continues it: a note of our own, where that may be written.
+
+        It is copied to that note and no further: where others write all the time, the newest entry is never
+        one of these."""
         deadline = time.monotonic() + MAJORITY_SECONDS
-        noted = 0.0
+        noted, note = 0.0, None
         while self.filter.active and self.filter.choose(oplog.last_raw) is not oplog.last_raw:
             now = time.monotonic()
             if now > deadline:
@@ -338,9 +347,9 @@ class _Dump:
                 )
             if now - noted > 1:
                 noted = now
-                self.patience.persist(lambda: note_in_oplog(self.client, "backup ends"))
+                note = self.patience.persist(lambda: note_in_oplog(self.client, "backup ends"))
             self.patience.pause()
-            self._catch_up(oplog)
+            self._catch_up(oplog, note)
 
     def _narrowed(self, oplog: OplogCopy) -> Window:
         """Writes the copied oplog anew with what belongs to this dump."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 
 from pymongo.errors import OperationFailure
@@ -46,10 +45,13 @@ def find_start(client: Client, stop: StopSignal) -> Position:
         time.sleep(0.05)
 
 
-def note_in_oplog(client: Client, what: str) -> None:
-    """Writes an entry that changes nothing. Without the right to do so, waiting is enough."""
-    with contextlib.suppress(OperationFailure):
-        client.admin.command("appendOplogNote", data={"msg": f"mongo-dr-console: {what}"})
+def note_in_oplog(client: Client, what: str) -> Position | None:
+    """Writes an entry that changes nothing, and says where it is; None without the right to do so."""
+    try:
+        reply = client.admin.command("appendOplogNote", data={"msg": f"mongo-dr-console: {what}"})
+    except OperationFailure:
+        return None
+    return Position.of(reply["operationTime"])
 
 
 def _oldest_transaction(client: Client) -> Position | None:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
 
+from mongo_dr_console.model.alertfacts import AlertFacts
 from mongo_dr_console.ui.alertslist import alert_items, chosen_lines, head_lines, rest_lines
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.lines import Line
+from mongo_dr_console.ui.screens.page import ListScreen
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.row_list import RowList
-from mongo_dr_console.ui.widgets.status_line import StatusLine
-
-if TYPE_CHECKING:
-    from mongo_dr_console.ui.app import ConsoleApp
 
 
 class _Rows(RowList):
@@ -27,12 +24,12 @@ class _Rows(RowList):
     ]
 
 
-class AlertsScreen(Screen[None]):
-    """Follows the readings; the cursor is on the alert that keys are for."""
+class AlertsScreen(ListScreen):
+    """What the agent warns of, who is told, what is silenced. Keys are for the alert under the cursor."""
 
-    AUTO_FOCUS = "#rows"
+    ROWS = _Rows
+    MARGIN = 3
     DEFAULT_CSS = """
-    AlertsScreen #head { padding: 0 1; }
     AlertsScreen #rows { height: auto; max-height: 40%; }
     AlertsScreen #chosen { padding: 0 1; }
     AlertsScreen #rest {
@@ -47,51 +44,31 @@ class AlertsScreen(Screen[None]):
     ]
 
     @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    @property
     def chosen(self) -> str:
         """Id of the alert under the cursor; empty: there is none."""
-        return self.query_one(RowList).key
+        return self.rows.key
 
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        yield LinesView(id="head")
-        yield _Rows(id="rows")
+    def body(self) -> ComposeResult:
+        yield from super().body()
         yield LinesView(id="chosen")
         with VerticalScroll(id="rest", can_focus=False):
             yield LinesView(id="text")
-        yield OwnKeys(self._not_now)
 
     def on_mount(self) -> None:
         self.console.feed.refresh("alerts")
-        self.show(self.console.view)
 
-    def on_resize(self) -> None:
-        self.show(self.console.view)
-
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
-        if not self.size.width:
-            return
-        width = self.size.width - 3
+    def head(self, view: View, width: int) -> list[Line]:
         reading = view.readings.alerts
-        facts = None if reading is None else reading.value
         error = "" if reading is None or reading.error is None else reading.error.message
-        self.query_one("#head", LinesView).set_lines(head_lines(facts, error, view.now, width))
-        rows = self.query_one(RowList)
-        items, header = alert_items(facts, view.now, width - 2)
-        rows.display = bool(items)
-        rows.set_items(items, header)
-        self.query_one("#chosen", LinesView).set_lines(chosen_lines(facts, rows.key, view.now, width))
-        self.query_one("#text", LinesView).set_lines(rest_lines(facts, view.now, width))
-        self.query_one(OwnKeys).refresh_keys()
+        return head_lines(_facts(view), error, view.now, width)
 
-    def _not_now(self) -> set[str]:
-        commands = self.console.commands
-        names = ("ack", "silence", "unsilence")
-        return {f"alerts.{name}" for name in names if self.console.refusal(commands[f"alert-{name}"])}
+    def fill(self, view: View, width: int) -> None:
+        facts = _facts(view)
+        items, header = alert_items(facts, view.now, width - 2)
+        self.rows.display = bool(items)
+        self.rows.set_items(items, header)
+        self.query_one("#chosen", LinesView).set_lines(chosen_lines(facts, self.chosen, view.now, width))
+        self.query_one("#text", LinesView).set_lines(rest_lines(facts, view.now, width))
 
     @on(RowList.Moved)
     def _moved(self) -> None:
@@ -101,7 +78,7 @@ class AlertsScreen(Screen[None]):
     def _picked(self) -> None:
         self.console.run_command("alert-ack")
 
-    def action_back(self) -> None:
-        """Leaves the screen."""
-        if self.app.screen is self:
-            self.app.pop_screen()
+
+def _facts(view: View) -> AlertFacts | None:
+    reading = view.readings.alerts
+    return None if reading is None else reading.value

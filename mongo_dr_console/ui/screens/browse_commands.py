@@ -89,8 +89,14 @@ async def _ask_which(app: ConsoleApp) -> None:
 
 
 def _hide(app: ConsoleApp) -> None:
-    app.values_hidden = not app.values_hidden
+    app.hiding_values = not app.hiding_values
     app.refresh_view()
+
+
+def _hidden_for_good(app: ConsoleApp) -> str:
+    if not app.desk.profile.redacts:
+        return ""
+    return "Values of documents stay hidden here: redact = true in the config, or --redact, says so."
 
 
 # From one operation
@@ -199,8 +205,9 @@ COMMANDS: tuple[Command, ...] = (
         "hide-values",
         "",
         "hide values",
-        "Leave the values of documents out where operations are shown, or show them again.",
+        "Leave the values of documents out, also of conflicts and bundles, or show them again.",
         _hide,
+        refusal=_hidden_for_good,
         group="Watching",
     ),
 )

@@ -23,6 +23,7 @@ from mongo_dr_console.model.verdict import Level, worst
 from mongo_dr_console.model.words import UNKNOWN
 from mongo_dr_console.ui.answers import answer_of
 from mongo_dr_console.ui.bannerline import banner, numbers, verdict_rows
+from mongo_dr_console.ui.keymap import keys_of
 from mongo_dr_console.ui.lagring import LagRing
 from mongo_dr_console.ui.lines import Line
 from mongo_dr_console.ui.panelbodies import body, lag_level
@@ -163,10 +164,12 @@ class Dashboard(Screen[None]):
         width = self.size.width
         stores = len(self.console.desk.profile.stores)
         first = view.verdict.first
+        answer = answer_of(self.console, first) if first else None
+        all_facts = keys_of(self.console, "facts", "v").split()[0]
         return [
             banner(view, width, stores=stores, host=self._host, local=local_offset()),
             numbers(view, width),
-            *verdict_rows(view, width, answer=answer_of(self.console, first) if first else None),
+            *verdict_rows(view, width, answer=answer, all_facts=all_facts),
             *tape_rows(view, width),
         ]
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from mongo_dr_console.model.operationpage import DocumentHistory
 from mongo_dr_console.model.operationtext import value_text
@@ -17,17 +15,12 @@ from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.operationslist import HIDDEN
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.screens.page import ListScreen
 from mongo_dr_console.ui.view import View
-from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.operation_rows import OperationRows
-from mongo_dr_console.ui.widgets.status_line import StatusLine
-
-if TYPE_CHECKING:
-    from mongo_dr_console.ui.app import ConsoleApp
 
 
-class DocumentScreen(Screen[None]):
+class DocumentScreen(ListScreen):
     """The newest operations on a document; ``p`` looks further back.
 
     Args:
@@ -35,11 +28,7 @@ class DocumentScreen(Screen[None]):
         identities: What its ``_id`` may be.
     """
 
-    AUTO_FOCUS = "#rows"
-    DEFAULT_CSS = """
-    DocumentScreen #head { padding: 0 1; }
-    DocumentScreen #rows { height: 1fr; }
-    """
+    ROWS = OperationRows
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p", "earlier", "earlier", id="document.earlier"),
         Binding("escape", "back", "back", id="document.back"),
@@ -52,33 +41,16 @@ class DocumentScreen(Screen[None]):
         self._problem: Problem | None = None
         self._asking = False
 
-    @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        yield LinesView(id="head")
-        yield OperationRows(id="rows")
-        yield OwnKeys()
-
     def on_mount(self) -> None:
         self._ask(None)
 
-    def on_resize(self) -> None:
-        self.show(self.console.view)
-
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
-        if not self.size.width:
-            return
-        width, hidden = self.size.width - 2, self.console.values_hidden
-        self.query_one("#head", LinesView).set_lines(self._head(width, hidden=hidden))
+    def fill(self, view: View, width: int) -> None:
         found = () if self._found is None else self._found.found
-        self.query_one(OperationRows).show_operations(found, None, width - 2, redacted=hidden)
-        self.query_one(OwnKeys).refresh_keys()
+        rows = self.query_one(OperationRows)
+        rows.show_operations(found, None, width - 2, redacted=self.console.values_hidden)
 
-    def _head(self, width: int, *, hidden: bool) -> list[Line]:
+    def head(self, view: View, width: int) -> list[Line]:
+        hidden = self.console.values_hidden
         named = " or ".join(value_text(i, redacted=hidden) for i in self.identities)
         rows = [rule(f"{self.namespace} _id={named}", width)]
         if self._problem is not None:
@@ -127,8 +99,3 @@ class DocumentScreen(Screen[None]):
             self._ask(None)
         elif not self._found.whole:
             self._ask(self._found.before)
-
-    def action_back(self) -> None:
-        """Back to where it was opened from."""
-        if self.app.screen is self:
-            self.app.pop_screen()

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.drillspage import card_lines, drill_items, drill_lines, key_of
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, line, wrapped
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
-from mongo_dr_console.ui.screens.page import PageScreen
+from mongo_dr_console.ui.screens.page import ListScreen, PageScreen
 from mongo_dr_console.ui.view import View
-from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.row_list import RowList
-from mongo_dr_console.ui.widgets.status_line import StatusLine
-
-if TYPE_CHECKING:
-    from mongo_dr_console.ui.app import ConsoleApp
 
 _EVERY_SECONDS = 15.0
 
@@ -31,14 +23,10 @@ class _Rows(RowList):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "steps", id="drills.open")]
 
 
-class DrillsScreen(Screen[None]):
+class DrillsScreen(ListScreen):
     """The drills, newest first, read from the stores' ledgers again and again."""
 
-    AUTO_FOCUS = "#rows"
-    DEFAULT_CSS = """
-    DrillsScreen #head { padding: 0 1; height: auto; }
-    DrillsScreen #rows { height: 1fr; }
-    """
+    ROWS = _Rows
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "app.run_command('drill')", "new drill…", id="drills.new"),
         Binding("escape", "back", "back", id="drills.back"),
@@ -51,26 +39,13 @@ class DrillsScreen(Screen[None]):
         self._problem: Problem | None = None
         self._read_once = False
 
-    @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        yield LinesView(id="head")
-        yield _Rows(id="rows")
-        yield OwnKeys(self._not_now)
-
     def on_mount(self) -> None:
-        self.show(self.console.view)
+        # Textual calls that of the frame as well.
         self.set_interval(_EVERY_SECONDS, self._look)
         self._look()
 
     def on_screen_resume(self) -> None:
         self._look()
-
-    def on_resize(self) -> None:
-        self.show(self.console.view)
 
     def _look(self) -> None:
         """Not exclusive: a look that hangs ends by itself, and no second one is begun meanwhile."""
@@ -90,17 +65,10 @@ class DrillsScreen(Screen[None]):
             self._drills, self._unread = tuple(found[0]), tuple(found[1])
         self.show(self.console.view)
 
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
-        if not self.size.width:
-            return
-        width = self.size.width - 2
-        items, header = drill_items(self._drills, width - 2)
-        self.query_one("#head", LinesView).set_lines(self._head(view, width))
-        self.query_one(RowList).set_items(items, header)
-        self.query_one(OwnKeys).refresh_keys()
+    def fill(self, view: View, width: int) -> None:
+        self.rows.set_items(*drill_items(self._drills, width - 2))
 
-    def _head(self, view: View, width: int) -> list[Line]:
+    def head(self, view: View, width: int) -> list[Line]:
         rows = [rule(f"Drills: {len(self._drills)}", width)]
         if not self._read_once:
             return [*rows, line(("? the stores' ledgers are being read …", "unknown"))]
@@ -110,15 +78,6 @@ class DrillsScreen(Screen[None]):
             rows += card_lines(self._drills, view.limits.restore_test_age, view.now, width)
         return [*rows, line()]
 
-    def _not_now(self) -> set[str]:
-        drill = self.console.commands["drill"]
-        return {"drills.new"} if self.console.refusal(drill) else set()
-
-    def action_back(self) -> None:
-        """Leaves the list."""
-        if self.app.screen is self:
-            self.app.pop_screen()
-
     @on(RowList.Picked)
     def _picked(self, picked: RowList.Picked) -> None:
         record = next((r for r in self._drills if key_of(r) == picked.key), None)
@@ -127,7 +86,7 @@ class DrillsScreen(Screen[None]):
 
 
 class DrillScreen(PageScreen):
-    """One drill that ended."""
+    """One drill that ended: what it measured, step by step."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", id="drill.back"),
@@ -139,9 +98,5 @@ class DrillScreen(PageScreen):
         super().__init__()
         self._record = record
 
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
-        if self.size.width:
-            rows = drill_lines(self._record, view.now, self.size.width - 3)
-            self.query_one("#text", LinesView).set_lines(rows)
-            self.query_one(OwnKeys).refresh_keys()
+    def lines(self, view: View, width: int) -> list[Line]:
+        return drill_lines(self._record, view.now, width)

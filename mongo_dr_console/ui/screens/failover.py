@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
@@ -11,22 +11,17 @@ from mongo_dr_console.model.failoverdoc import FailoverFacts, FailoverRecord
 from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.failoverpage import monitor_lines, run_lines
 from mongo_dr_console.ui.lines import Line, wrapped
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
 from mongo_dr_console.ui.screens.page import PageScreen
 from mongo_dr_console.ui.view import View
-from mongo_dr_console.ui.widgets.lines_view import LinesView
-from mongo_dr_console.ui.widgets.status_line import StatusLine
-
-if TYPE_CHECKING:
-    pass
 
 _AGAIN_SECONDS = 15.0
 
 
 class FailoverScreen(PageScreen):
-    """The one that is under way first, then those of the ledgers; they are there also while the agent is
-    down."""
+    """How the primary stands, and each failover step by step: the one that is under way first, then those of
+    the stores' ledgers, which are there also while the agent is down."""
 
+    MARGIN = 2
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", id="failover.back"),
         Binding("left,h", "turn(1)", "older", id="failover.older"),
@@ -45,18 +40,14 @@ class FailoverScreen(PageScreen):
         self._chosen: str | None = None
         self._ended: str | None = None
 
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
+    def draw(self, view: View, width: int) -> None:
         facts = _facts(view)
         last = None if facts is None or facts.last is None else facts.last.id
         due = self._asked + _AGAIN_SECONDS <= monotonic() or last != self._ended
         if due and not view.recorded:  # a recording has no ledger behind it
             self._asked, self._ended = monotonic(), last
             self.run_worker(self._ask(), exit_on_error=False, exclusive=True, group="ledger")
-        width = self.query_one("#text", LinesView).size.width
-        if width:
-            self.query_one("#text", LinesView).set_lines(self._lines(view, max(30, width)))
-        self.query_one(OwnKeys).refresh_keys()
+        super().draw(view, width)
 
     def action_turn(self, by: int) -> None:
         """Shows the run-book before or after this one."""
@@ -79,7 +70,7 @@ class FailoverScreen(PageScreen):
         if self.is_attached:
             self.show(self.console.view)
 
-    def _lines(self, view: View, width: int) -> list[Line]:
+    def lines(self, view: View, width: int) -> list[Line]:
         reading = view.readings.failover
         error = "" if reading is None or reading.error is None else reading.error.message
         rows = monitor_lines(_facts(view), error, view.now, width)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from mongo_dr_console import __version__
@@ -16,11 +17,13 @@ from mongo_dr_console.ui.helptext import cost_lines, offer_groups, place_lines
 from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import Line, wrapped
 from mongo_dr_console.ui.offers import offers
+from mongo_dr_console.ui.panels import HELP as PANELS
 from mongo_dr_console.ui.screens.leaving import Leaving
 from mongo_dr_console.ui.themes import users_folder
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.footer import Footer
 from mongo_dr_console.ui.widgets.lines_view import LinesView
+from mongo_dr_console.ui.widgets.panel import PanelView
 from mongo_dr_console.ui.widgets.status_line import StatusLine
 from mongo_dr_console.workers.jobs import jobs_folder
 
@@ -105,14 +108,17 @@ def _about(screen: Screen[Any], width: int) -> list[Line]:
     """What the screen is, and what has the focus in it."""
     found = wrapped(_first_sentence(screen), width, "strong")
     focused = screen.focused
-    if focused is not None and focused.HELP:
-        found += wrapped(focused.HELP, width)
-    return found
+    nodes = reversed(focused.ancestors_with_self) if focused is not None else ()
+    return found + [row for node in nodes if (told := _help_of(node)) for row in wrapped(told, width)]
 
 
 def _first_sentence(node: object) -> str:
     told = inspect.getdoc(type(node)) or ""
-    return told.partition("\n\n")[0].replace("\n", " ")
+    return told.partition("\n\n")[0].replace("\n", " ").replace("``", "")
+
+
+def _help_of(node: DOMNode) -> str:
+    return PANELS[node.number] if isinstance(node, PanelView) else node.HELP or ""
 
 
 def _places(app: ConsoleApp) -> dict[str, str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from mongo_dr_console.model.hold import Hold
 from mongo_dr_console.model.trouble import Trouble
@@ -17,14 +16,10 @@ from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.holdslist import chosen_hold, hold_items, holds_head
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, line, wrapped
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.screens.page import ListScreen
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.row_list import RowList
-from mongo_dr_console.ui.widgets.status_line import StatusLine
-
-if TYPE_CHECKING:
-    from mongo_dr_console.ui.app import ConsoleApp
 
 _AGAIN_SECONDS = 10.0
 
@@ -35,15 +30,11 @@ class _Rows(RowList):
     ]
 
 
-class HoldsScreen(Screen[None]):
-    """Read from the stores' ledgers; the cursor is on the hold that keys are for."""
+class HoldsScreen(ListScreen):
+    """What nothing may prune, as the stores say. Keys are for the hold under the cursor."""
 
-    AUTO_FOCUS = "#rows"
-    DEFAULT_CSS = """
-    HoldsScreen #head { padding: 0 1; }
-    HoldsScreen #rows { height: 1fr; }
-    HoldsScreen #chosen { padding: 0 1; }
-    """
+    ROWS = _Rows
+    DEFAULT_CSS = "HoldsScreen #chosen { padding: 0 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "app.run_command('hold')", "hold…", id="holds.add"),
         Binding("r", "app.run_command('hold-release')", "release…", id="holds.release"),
@@ -58,27 +49,13 @@ class HoldsScreen(Screen[None]):
         self._asked = float("-inf")
 
     @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    @property
     def chosen(self) -> Hold | None:
         """The hold under the cursor."""
-        key = self.query_one(RowList).key
-        return next((h for h in self._holds or () if h.id == key), None)
+        return next((h for h in self._holds or () if h.id == self.rows.key), None)
 
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        yield LinesView(id="head")
-        yield _Rows(id="rows")
+    def body(self) -> ComposeResult:
+        yield from super().body()
         yield LinesView(id="chosen")
-        yield OwnKeys(self._not_now)
-
-    def on_mount(self) -> None:
-        self.show(self.console.view)
-
-    def on_resize(self) -> None:
-        self.show(self.console.view)
 
     def look(self) -> None:
         """Asks the stores now."""
@@ -86,18 +63,15 @@ class HoldsScreen(Screen[None]):
         self.run_worker(self._ask(), exit_on_error=False, exclusive=True, group="holds")
 
     def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
         if self._asked + _AGAIN_SECONDS <= monotonic():
             self.look()
-        if not self.size.width:
-            return
-        width = self.size.width - 2
-        self.query_one("#head", LinesView).set_lines(self._head(width))
-        self.query_one(RowList).set_items(*hold_items(self._holds or (), view.now, width - 2))
-        self.query_one("#chosen", LinesView).set_lines(chosen_hold(self.chosen, view.now, width))
-        self.query_one(OwnKeys).refresh_keys()
+        super().show(view)
 
-    def _head(self, width: int) -> list[Line]:
+    def fill(self, view: View, width: int) -> None:
+        self.rows.set_items(*hold_items(self._holds or (), view.now, width - 2))
+        self.query_one("#chosen", LinesView).set_lines(chosen_hold(self.chosen, view.now, width))
+
+    def head(self, view: View, width: int) -> list[Line]:
         rows: list[Line] = []
         if self._problem is not None:
             # What was known stays.
@@ -117,11 +91,6 @@ class HoldsScreen(Screen[None]):
             self._holds, self._unread = answer
         self.show(self.console.view)
 
-    def _not_now(self) -> set[str]:
-        commands = self.console.commands
-        names = {"holds.add": "hold", "holds.release": "hold-release"}
-        return {key for key, name in names.items() if self.console.refusal(commands[name])}
-
     @on(RowList.Moved)
     def _moved(self) -> None:
         self.show(self.console.view)
@@ -129,8 +98,3 @@ class HoldsScreen(Screen[None]):
     @on(RowList.Picked)
     def _picked(self) -> None:
         self.console.run_command("hold-release")
-
-    def action_back(self) -> None:
-        """Back to where it was opened from."""
-        if self.app.screen is self:
-            self.app.pop_screen()

@@ -16,6 +16,7 @@ from textual.screen import Screen
 from mongo_dr_console.model.eta import Pace
 from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.lock import LockInfo
+from mongo_dr_console.model.redaction import redacted
 from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.jobpages import gone_lines, header_lines, log_lines, remote_lines, rule, step_lines
 from mongo_dr_console.ui.later import when_drawn
@@ -206,9 +207,13 @@ class JobScreen(Screen[None]):
         self._scrollable(text)
         self.query_one(OwnKeys).refresh_keys()
 
+    @property
+    def _shown(self) -> JobView | None:
+        return redacted(self.job_view) if self.console.values_hidden else self.job_view
+
     def _pages(self, width: int) -> tuple[list[Line], list[Line], list[Line]]:
         """Header, steps, and what can be scrolled."""
-        view, now = self.job_view, self.console.clock()
+        view, now = self._shown, self.console.clock()
         if view is None:
             return [], [], self._without_view(width)
         header = header_lines(view, now, width)
@@ -273,11 +278,12 @@ class JobScreen(Screen[None]):
 
     def action_copy(self) -> None:
         """Copies the page as text."""
-        if self.job_view is None:
+        view = self._shown
+        if view is None:
             self.app.copy_to_clipboard(self.query_one("#text", LinesView).text)
         else:
             now = self.console.clock()
-            self.app.copy_to_clipboard(report_text(self.job_view, self._settlements, self._journal, now))
+            self.app.copy_to_clipboard(report_text(view, self._settlements, self._journal, now))
         self.console.say("The report was given to the terminal to copy.")
 
     def action_stop(self) -> None:

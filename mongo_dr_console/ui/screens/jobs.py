@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Input
 
-from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.readings import all_jobs
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.jobslist import job_items, matching
 from mongo_dr_console.ui.lines import Line, line, wrapped
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.screens.page import ListScreen
 from mongo_dr_console.ui.view import View
-from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.row_list import RowList
-from mongo_dr_console.ui.widgets.status_line import StatusLine
-
-if TYPE_CHECKING:
-    from mongo_dr_console.ui.app import ConsoleApp
 
 
 class _Rows(RowList):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "attach", id="jobs.attach")]
 
 
-class JobsScreen(Screen[None]):
-    """The jobs, the newest first; follows the readings."""
+class JobsScreen(ListScreen):
+    """The jobs of this host, the newest first, and the one of another host that has the deployment's lock."""
 
-    AUTO_FOCUS = "#rows"
+    ROWS = _Rows
     DEFAULT_CSS = """
-    JobsScreen #head { padding: 0 1; }
-    JobsScreen #rows { height: 1fr; }
     JobsScreen #filter { display: none; height: 1; border: none; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -43,40 +34,23 @@ class JobsScreen(Screen[None]):
         Binding("slash", "filter", "filter", id="jobs.filter"),
     ]
 
-    @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        yield LinesView(id="head")
-        yield _Rows(id="rows")
+    def body(self) -> ComposeResult:
+        yield from super().body()
         yield Input(id="filter", placeholder="part of an id, a kind, a state, an owner")
-        yield OwnKeys()
 
     def on_mount(self) -> None:
         self.console.feed.refresh("jobs")
-        self.show(self.console.view)
 
-    def on_resize(self) -> None:
-        self.show(self.console.view)
+    @property
+    def _wanted(self) -> str:
+        return self.query_one("#filter", Input).value
 
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
-        if not self.size.width:
-            return
-        width = self.size.width - 2
-        known = all_jobs(view.readings)
-        text = self.query_one("#filter", Input).value
-        jobs = matching(known, text)
-        items, header = job_items(jobs, view.now, width - 2)
-        self.query_one("#head", LinesView).set_lines(self._head(view, known, jobs, text, width))
-        self.query_one(RowList).set_items(items, header)
-        self.query_one(OwnKeys).refresh_keys()
+    def fill(self, view: View, width: int) -> None:
+        self.rows.set_items(*job_items(matching(all_jobs(view.readings), self._wanted), view.now, width - 2))
 
-    def _head(
-        self, view: View, known: tuple[JobFacts, ...], shown: list[JobFacts], text: str, width: int
-    ) -> list[Line]:
+    def head(self, view: View, width: int) -> list[Line]:
+        known, text = all_jobs(view.readings), self._wanted
+        shown = matching(known, text)
         running = sum(job.state == "running" for job in known)
         of = f"{len(shown)} of {len(known)}" if text else f"{len(known)}"
         rows = [rule(f"Jobs: {of}, {running} running", width)]
@@ -96,9 +70,9 @@ class JobsScreen(Screen[None]):
         if field.display:
             field.value = ""
             field.display = False
-            self.query_one(RowList).focus()
-        elif self.app.screen is self:
-            self.app.pop_screen()
+            self.rows.focus()
+        else:
+            super().action_back()
 
     def action_filter(self) -> None:
         """Shows only jobs that hold a text."""
@@ -112,7 +86,7 @@ class JobsScreen(Screen[None]):
 
     @on(Input.Submitted, "#filter")
     def _submitted(self) -> None:
-        self.query_one(RowList).focus()
+        self.rows.focus()
 
     @on(RowList.Picked)
     def _picked(self, picked: RowList.Picked) -> None:

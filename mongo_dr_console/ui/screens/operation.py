@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
 from mongo_dr_console.model.operationpage import Found
+from mongo_dr_console.ui.lines import Line
 from mongo_dr_console.ui.operationslist import whole_operation
 from mongo_dr_console.ui.screens.browse_commands import bring_it_back, show_document, use_position
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
 from mongo_dr_console.ui.screens.page import PageScreen
 from mongo_dr_console.ui.view import View
-from mongo_dr_console.ui.widgets.lines_view import LinesView
-from mongo_dr_console.ui.widgets.status_line import StatusLine
-
-if TYPE_CHECKING:
-    pass
 
 
 class OperationScreen(PageScreen):
@@ -42,14 +37,15 @@ class OperationScreen(PageScreen):
         self.found = found
         self._drawn: tuple[int, bool] | None = None
 
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
-        width, hidden = self.size.width - 3, self.console.values_hidden
-        if width > 0 and self._drawn != (width, hidden):
+    def draw(self, view: View, width: int) -> None:
+        shown = width, self.console.values_hidden
+        if self._drawn != shown:
             # It does not change, and may be long.
-            self._drawn = (width, hidden)
-            self.query_one("#text", LinesView).set_lines(whole_operation(self.found, width, redacted=hidden))
-        self.query_one(OwnKeys).refresh_keys()
+            self._drawn = shown
+            super().draw(view, width)
+
+    def lines(self, view: View, width: int) -> list[Line]:
+        return whole_operation(self.found, width, redacted=self.console.values_hidden)
 
     def action_use(self, through: bool) -> None:
         """Gives the operation's position to the restore wizard as the limit; nothing is changed by that."""

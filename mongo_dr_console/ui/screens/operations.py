@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Input
 
 from mongo_dr_console.model.operationpage import OperationPage, Way
@@ -18,29 +17,22 @@ from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.operationslist import HIDDEN
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
+from mongo_dr_console.ui.screens.page import ListScreen
 from mongo_dr_console.ui.view import View
-from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.operation_rows import OperationRows
-from mongo_dr_console.ui.widgets.status_line import StatusLine
-
-if TYPE_CHECKING:
-    from mongo_dr_console.ui.app import ConsoleApp
 
 _COUNT = 50
 
 
-class OperationsScreen(Screen[None]):
+class OperationsScreen(ListScreen):
     """Operations before and after a position, from the live oplog, else from the stream.
 
     Args:
         place: The position.
     """
 
-    AUTO_FOCUS = "#rows"
+    ROWS = OperationRows
     DEFAULT_CSS = """
-    OperationsScreen #head { padding: 0 1; }
-    OperationsScreen #rows { height: 1fr; }
     OperationsScreen #filter { display: none; height: 1; border: none; padding: 0 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -58,34 +50,18 @@ class OperationsScreen(Screen[None]):
         self._problem: Problem | None = None
         self._asking = ""
 
-    @property
-    def console(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
-
-    def compose(self) -> ComposeResult:
-        yield StatusLine(id="status")
-        yield LinesView(id="head")
-        yield OperationRows(id="rows")
+    def body(self) -> ComposeResult:
+        yield from super().body()
         yield Input(id="filter", placeholder="database, database.collection, * for anything", compact=True)
-        yield OwnKeys()
 
     def on_mount(self) -> None:
         self._begin()
 
-    def on_resize(self) -> None:
-        self.show(self.console.view)
-
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
-        if not self.size.width:
-            return
-        width, hidden = self.size.width - 2, self.console.values_hidden
-        self.query_one("#head", LinesView).set_lines(self._head(width, hidden=hidden))
-        rows = self.query_one(OperationRows)
+    def fill(self, view: View, width: int) -> None:
+        rows, hidden = self.query_one(OperationRows), self.console.values_hidden
         rows.show_operations(self._window.found, self.place, width - 2, redacted=hidden)
-        self.query_one(OwnKeys).refresh_keys()
 
-    def _head(self, width: int, *, hidden: bool) -> list[Line]:
+    def head(self, view: View, width: int) -> list[Line]:
         window = self._window
         only = f" in {self._pattern}" if self._pattern else ""
         rows = [rule(f"Operations around {moment(self.place.time)}, {self.place}{only}", width)]
@@ -96,7 +72,7 @@ class OperationsScreen(Screen[None]):
         for note in window.notes:
             rows += wrapped(f"! {note}", width, "warning", "  ")
         rows += wrapped(f"{window.said()}{self._asking}", width, "dim")
-        if hidden:
+        if self.console.values_hidden:
             rows.append(line((HIDDEN, "dim")))
         if not window.found and not self._asking and self._problem is None:
             rows.append(line(("No operation was found there.", "dim")))
@@ -166,8 +142,8 @@ class OperationsScreen(Screen[None]):
         if field.display or self._pattern:
             field.value = ""
             self._take("")
-        elif self.app.screen is self:
-            self.app.pop_screen()
+        else:
+            super().action_back()
 
     def _take(self, pattern: str) -> None:
         field = self.query_one("#filter", Input)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
@@ -12,21 +12,17 @@ from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.schedulepage import schedule_page
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
 from mongo_dr_console.ui.screens.page import PageScreen
 from mongo_dr_console.ui.view import View
-from mongo_dr_console.ui.widgets.lines_view import LinesView
-from mongo_dr_console.ui.widgets.status_line import StatusLine
-
-if TYPE_CHECKING:
-    pass
 
 _AGAIN_SECONDS = 5.0
 
 
 class ScheduleScreen(PageScreen):
-    """Read from the agents' store, so that it is there also while no agent runs."""
+    """What the agent runs by itself, what became of it, and who leads; read from the agents' store, so
+    that it is there also while no agent runs."""
 
+    MARGIN = 2
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "back", "back", id="schedule.back"),
         Binding("j", "scroll(1)", "scroll down", show=False, id="schedule.down"),
@@ -38,23 +34,19 @@ class ScheduleScreen(PageScreen):
         self._found: ScheduleDocument | Problem | None = None
         self._asked = float("-inf")
 
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
+    def draw(self, view: View, width: int) -> None:
         # A recording has no store behind it.
         if self._asked + _AGAIN_SECONDS <= monotonic() and not view.recorded:
             self._asked = monotonic()
             self.run_worker(self._ask(), exit_on_error=False, exclusive=True, group="schedule")
-        width = self.query_one("#text", LinesView).size.width
-        if width:
-            self.query_one("#text", LinesView).set_lines(self._lines(view, max(30, width)))
-        self.query_one(OwnKeys).refresh_keys()
+        super().draw(view, width)
 
     async def _ask(self) -> None:
         self._found = await in_thread(self.console.desk.schedule)
         if self.is_attached:
             self.show(self.console.view)
 
-    def _lines(self, view: View, width: int) -> list[Line]:
+    def lines(self, view: View, width: int) -> list[Line]:
         if isinstance(self._found, ScheduleDocument):
             return schedule_page(self._found, view.now, width)
         head = rule("Schedule", width)

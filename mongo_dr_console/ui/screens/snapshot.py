@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
 from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, line, wrapped
-from mongo_dr_console.ui.screens.ownkeys import OwnKeys
 from mongo_dr_console.ui.screens.page import PageScreen
 from mongo_dr_console.ui.snapshotpage import content_lines, entry_of, snapshot_lines
 from mongo_dr_console.ui.view import View
-from mongo_dr_console.ui.widgets.lines_view import LinesView
-from mongo_dr_console.ui.widgets.status_line import StatusLine
 from mongo_dr_console.workers.desk import Content
-
-if TYPE_CHECKING:
-    pass
 
 
 class SnapshotScreen(PageScreen):
-    """A snapshot in one store.
+    """A snapshot in one store: how it stands, how far it was verified, what it holds.
 
     Args:
         snapshot: Its name.
@@ -55,13 +49,7 @@ class SnapshotScreen(PageScreen):
             self._contents = found
             self.show(self.console.view)
 
-    def show(self, view: View) -> None:
-        self.query_one(StatusLine).show(view)
-        if self.size.width:
-            self.query_one("#text", LinesView).set_lines(self._lines(view, self.size.width - 3))
-            self.query_one(OwnKeys).refresh_keys()
-
-    def _lines(self, view: View, width: int) -> list[Line]:
+    def lines(self, view: View, width: int) -> list[Line]:
         backups = view.readings.backups
         stores = () if backups is None or backups.value is None else backups.value.stores
         entry = entry_of(stores, self.snapshot, self.store)
@@ -79,10 +67,6 @@ class SnapshotScreen(PageScreen):
             rows = wrapped(f"✗ {self._contents.message}", width, "critical", "  ")
             return [*rows, *(wrapped(self._contents.hint, width) if self._contents.hint else [])]
         return content_lines(self._contents, width)
-
-    def not_now(self) -> set[str]:
-        verify = self.console.commands["verify"]
-        return {"snapshot.verify"} if self.console.refusal(verify) else set()
 
     def action_restore(self) -> None:
         """Opens the wizard with this snapshot as its base; nothing is changed by that."""

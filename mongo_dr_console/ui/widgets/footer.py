@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from textual.binding import Binding
 from textual.screen import Screen
 
+from mongo_dr_console.ui.commands import command_behind
 from mongo_dr_console.ui.lines import Line, Span, line
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 
@@ -98,10 +99,10 @@ def entries(screen: Screen[Any]) -> list[Entry]:
     for active in screen.active_bindings.values():
         binding = active.binding
         name = binding.id or binding.action
-        command = app.commands.get(binding.id or "") if active.node is app else None
+        command = app.commands.get(command_behind(binding))
         if not binding.show or not active.enabled or name in found or _typed(screen, binding):
             continue
-        if active.node is app and (command is None or app.refusal(command)):
+        if app.refusal(command) if command is not None else active.node is app:
             continue
         armed = name == "arm" and app.desk.access.armed_seconds is not None
         label = "disarm" if armed else binding.description

@@ -7,6 +7,7 @@ from typing import Any
 
 from mongo_dr_console.ui.frame import SIDES, framed
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
+from mongo_dr_console.ui.keymap import keys_of
 from mongo_dr_console.ui.lines import Line, line
 from mongo_dr_console.ui.panels import Body, Item, filtered, laid_out
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -94,7 +95,8 @@ class PanelView(LinesView, can_focus=True):
             return
         width, height = self.size
         cursor = self._place(body) if self.has_focus and body.items else None
-        laid = laid_out(body, max(0, height - 2), cursor, zoomed=self.zoomed)
+        zoom = "" if self.zoomed else keys_of(self.app, "dashboard.zoom", "z").split()[0]
+        laid = laid_out(body, max(0, height - 2), cursor, zoom=zoom)
         name = body.title if not self._needle else f"{body.title} /{self._needle}"
         self.set_lines(
             framed(

@@ -26,6 +26,7 @@ Drawing = Callable[[Window | None], Strip | None]
 class StripView(LinesView, can_focus=True):
     """What happened, what is covered, hours, legend, and where the cursor stands."""
 
+    HELP = "Above what happened, below what is covered. The cursor passes over gaps: there is no going there."
     DEFAULT_CSS = "StripView { height: auto; max-height: 7; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "go(-1)", "earlier", show=False, id="strip.left"),
@@ -155,8 +156,12 @@ class StripView(LinesView, can_focus=True):
             return
         marks, covers = lanes(self._strip, self._place(), focused=self.has_focus)
         shown = [marks, covers, line("  ", (self._strip.labels, "dim"))]
-        shown.append(legend(self._strip, width))
-        shown.append(fitted(line("  ", self._told(), (f"  {self._extent()}", "dim")), width))
+        # In a low terminal one of them: what comes below them is worth more than both.
+        low = self.screen.has_class("-low")
+        if not (low and self.has_focus):
+            shown.append(legend(self._strip, width))
+        if self.has_focus or not low:
+            shown.append(fitted(line("  ", self._told(), (f"  {self._extent()}", "dim")), width))
         if self._skipped:
             shown += [line("  ", *part.spans) for part in wrapped(self._skipped, width - 2, "warning")]
         self.set_lines(shown)

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 class ConfirmStep(StepView):
     STEP: ClassVar[Step] = Step.CONFIRM
+    HELP = (
+        "The only step that changes anything: it wants an armed console (A), and the plan's own text where "
+        "live data is replaced. The plan is asked for once more before the job starts."
+    )
     DEFAULT_CSS = """
     ConfirmStep #confirm-scroll { height: 1fr; }
     ConfirmStep #confirm-said, ConfirmStep #confirm-access, ConfirmStep #confirm-hint { height: auto; }

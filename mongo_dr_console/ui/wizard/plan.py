@@ -10,6 +10,7 @@ from textual.containers import VerticalScroll
 from textual.widget import Widget
 
 from mongo_dr_console.model.plan import Intent, Plan
+from mongo_dr_console.model.redaction import redacted
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.wizard import Step, intent
 from mongo_dr_console.model.words import duration
@@ -26,6 +27,7 @@ class PlanStep(StepView):
     """The plan of the intent that was put together; it is made anew when the intent is another one."""
 
     STEP: ClassVar[Step] = Step.PLAN
+    HELP = "Exactly what will be done. Nothing was changed by making it, and leaving it changes nothing."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "copy", "copy command", id="plan.copy"),
         Binding("w", "write", "write as JSON", id="plan.write"),
@@ -42,6 +44,7 @@ class PlanStep(StepView):
         self._of: Intent | None = None
         self._problem: Problem | None = None
         self._since = self.wizard.view.now
+        self._without_values = False
 
     def enter(self) -> None:
         try:
@@ -57,13 +60,15 @@ class PlanStep(StepView):
         return self.query_one("#plan-scroll")
 
     def show(self, view: View) -> None:
-        if self.plan is None and self._problem is None:
+        waits = self.plan is None and self._problem is None
+        if waits or self._without_values != self.console.values_hidden:
             self.redraw()
 
     def on_resize(self) -> None:
         when_drawn(self, self.redraw)
 
     def redraw(self) -> None:
+        self._without_values = self.console.values_hidden
         if self.size.width:
             self.query_one("#plan-text", LinesView).set_lines(self._lines(self.size.width - 4))
 
@@ -121,7 +126,7 @@ class PlanStep(StepView):
 
     def _lines(self, width: int) -> list[Line]:
         if self.plan is not None:
-            return plan_page(self.plan, width)
+            return plan_page(redacted(self.plan) if self._without_values else self.plan, width)
         if self._problem is not None:
             return problem_lines(self._problem, width)
         passed = (self.wizard.view.now - self._since).total_seconds()

@@ -21,6 +21,7 @@ from mongo_dr_console.ui.wizard.step import StepView
 
 class PreflightStep(StepView):
     STEP: ClassVar[Step] = Step.PREFLIGHT
+    HELP = "Whether a restore could go well from here and now, each finding with its remedy."
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("p", "again", "look again", id="preflight.again")]
 

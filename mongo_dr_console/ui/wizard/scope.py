@@ -42,6 +42,7 @@ class NameField(Input):
 class Tree(RowList):
     """Databases and collections to tick."""
 
+    HELP = "Space ticks a collection, or a database with all that is in it; enter goes on."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "tick", "tick", id="scope.tick"),
         Binding("enter", "pick", "next", id="scope.next"),
@@ -50,6 +51,7 @@ class Tree(RowList):
 
 class ScopeStep(StepView):
     STEP: ClassVar[Step] = Step.SCOPE
+    HELP = "Which databases and collections come back; nothing else is touched."
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "all", "everything", id="scope.all"),
         Binding("slash", "filter", "filter", key_display="/", id="scope.filter"),

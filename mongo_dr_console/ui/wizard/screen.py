@@ -56,6 +56,7 @@ class WizardScreen(Screen[None]):
 
     CSS_PATH = "wizard.tcss"
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "next", "next", id="wizard.next"),
         Binding("escape,b", "back", "back", id="wizard.back"),

@@ -49,6 +49,10 @@ _WAYS: tuple[tuple[Way, str], ...] = (
 class TimeField(Input):
     """Where a time is typed: up goes to the strip, down to what it means."""
 
+    HELP = (
+        "A time with its offset (2026-11-22T02:11:31Z), -10m, a position t:i, event:ID, or latest. Before "
+        "leaves out the operation there, through applies it."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "next", id="time.next"),
         Binding("up", "leave(-1)", "strip", id="time.up"),
@@ -65,6 +69,10 @@ class TimeField(Input):
 
 class WhenStep(StepView):
     STEP: ClassVar[Step] = Step.WHEN
+    HELP = (
+        "What happened, and where to go back to: leave an event out and keep what was written since, go to a "
+        "time, or take a snapshot as it is."
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "way('event')", "event", id="when.event"),
         Binding("t", "way('time')", "time", id="when.time"),

@@ -30,6 +30,7 @@ from mongo_dr_console.workers.desk import Target
 
 class WhereStep(StepView):
     STEP: ClassVar[Step] = Step.WHERE
+    HELP = "Into which deployment, and what becomes of what is live there; what is chosen says it below."
     DEFAULT_CSS = """
     WhereStep #targets, WhereStep #modes { height: auto; max-height: 6; }
     WhereStep #mode-said, WhereStep #renames-said { height: auto; padding: 0 2; }
