@@ -25,6 +25,7 @@ from typing import Any
 from mongo_dr_console.config import Profile, load_config, state_path
 from mongo_dr_console.model.jobview import JobPlan, JobView, settled
 from mongo_dr_console.model.journal import JobEnded, JobStarted, Line, decode, decode_all, replay
+from mongo_dr_console.model.moment import moment_of
 from mongo_dr_console.model.trouble import Failed, Interrupted, Refused, Trouble, WrongUse
 from mongo_dr_console.mongo.locks import this_owner
 from mongo_dr_console.workers.access import needed_for, require
@@ -132,7 +133,7 @@ def read_plan(folder: JobFolder) -> JobPlan:
             request=dict(data["request"]),
             profile=str(data["profile"]),
             config_file=str(data["config_file"]),
-            created_at=datetime.fromisoformat(data["created_at"]),
+            created_at=moment_of(data["created_at"]),
             owner=str(data["owner"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:

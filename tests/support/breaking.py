@@ -4,6 +4,7 @@ damaged, a broker that says nothing or nonsense, what the agent and jobs left be
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from support.partition import OUTSIDE, CutSet
 from support.watched import our_own
@@ -107,7 +109,7 @@ class World:
         if (path := self._one(self._luck.choice((self._store, self._state, self._state)))) is None:
             return None
         kept = path.read_bytes()
-        match self._luck.randrange(4):
+        match self._luck.randrange(6):
             case 0:
                 path.unlink()
             case 1:
@@ -115,8 +117,10 @@ class World:
                 path.mkdir()
             case 2:
                 path.write_bytes(kept[: self._luck.randrange(len(kept) + 1)])
-            case _:
+            case 3:
                 path.write_bytes(self._luck.choice(NONSENSE))
+            case _:
+                path.write_bytes(crafted(kept, self._luck))
         self.told.append(f"{path.name} is spoilt")
         return lambda: self._put(path, kept)
 
@@ -141,6 +145,52 @@ class World:
         path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def crafted(content: bytes, luck: Random) -> bytes:
+    """One value of a JSON document, or of one of several lines, is another of its kind; else as it was."""
+    lines = [content] if content[:2] == b"{\n" else content.splitlines()
+    number = luck.randrange(len(lines) or 1)
+    try:
+        document = json.loads(lines[number])
+        ways = list(_ways(document))
+        *path, last = luck.choice(ways)
+    except (ValueError, IndexError):
+        return content
+    place = document
+    for key in path:
+        place = place[key]
+    place[last] = luck.choice(_OTHERS[type(place[last])])
+    lines[number] = json.dumps(document).encode()
+    return b"\n".join(lines) + b"\n"
+
+
+def _ways(value: Any, *path: Any) -> Iterator[tuple[Any, ...]]:
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in pairs:
+        yield (*path, key)
+        yield from _ways(part, *path, key)
+
+
+_TEXTS = (
+    *("", "x", "[/]", "\u202e", "\x1b[31m", "a\nb", "漢" * 300, "0:0", "4294967295:1", "99999999999:1"),
+    *(
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "2026-11-22T02:00:00",
+        "2026-11-22T02:00:00Z",
+    ),
+)
+_NUMBERS = (0, -1, 0.5, 2**31, 2**63, 10**30, -(10**15), 1e308)
+_OTHERS: dict[type, tuple[Any, ...]] = {
+    str: _TEXTS,
+    int: _NUMBERS,
+    float: _NUMBERS,
+    bool: (True, False, None),
+    type(None): (0, "x", [], {}),
+    list: ([], None, [None], {}),
+    dict: ({}, None, [], {"x": 1}),
+}
 
 
 @contextmanager
