@@ -11,7 +11,7 @@ ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(ENOUGH)' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
 # Tests wait for servers most of the time, so a few run side by side also on two cores.
-WORKERS ?= 4
+WORKERS ?= 5
 
 # The members of a dozen replica sets wait for the disk most of all: in memory they do not, where there is enough.
 SHM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 10000000 {print "TMPDIR=/dev/shm"}')

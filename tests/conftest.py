@@ -50,11 +50,13 @@ ProfileFor = Callable[[ReplicaSet], PreparedProfile]
 
 def pytest_configure() -> None:
     """Signals as a terminal's shell leaves them: started with ``nohup`` or ``&``, pytest ignores some, and
-    all that tests start would too."""
+    all that tests start would too. A small shop for the practice deployment: most of its time is the filling.
+    """
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(number) is signal.SIG_IGN:
             default = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
+    os.environ.setdefault("MDR_SHOP_DIVISOR", "5")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -107,7 +109,8 @@ def replica_set(mongod: Path, sets_folder: Path) -> Iterator[ReplicaSet]:
     app = User.new("app", ["readWriteAnyDatabase", "dbAdminAnyDatabase"])
     # The server's own session keeper makes an index every few minutes: tests count who writes.
     quiet = {"disableLogicalSessionCacheRefresh": "true"}
-    options = Options(set_name="shared", users=(app,), cache_gb=1, parameters=quiet)
+    # Whatever looks for something in the oplog would look through what all tests before have written, too.
+    options = Options(set_name="shared", users=(app,), cache_gb=1, oplog_mb=32, parameters=quiet)
     replica_set = ReplicaSet.launch(sets_folder / "shared", options)
     replica_set.wait_for_members()
     yield replica_set

@@ -26,9 +26,12 @@ CHANGES: frozenset[EventKind] = LOGINS | {"coll-mod"}
 """Events that destroy no document: worth finding, and no alarm."""
 
 
+ID_LENGTH = 8
+
+
 def event_id(kind: str, namespace: str, first: Position) -> str:
     """Eight hex digits of SHA-256: the same in every scan that finds the event."""
-    return hashlib.sha256(f"{kind}\0{namespace}\0{first}".encode()).hexdigest()[:8]
+    return hashlib.sha256(f"{kind}\0{namespace}\0{first}".encode()).hexdigest()[:ID_LENGTH]
 
 
 class EventSelector(BaseModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +23,23 @@ from mongo_dr_console.mongo.client import Client
 SEED = 20261122
 DATABASES = ("shop", "crm", "warehouse")
 
-PRODUCTS = 2_000
-CUSTOMERS = 20_000
-ORDERS = 40_000
-REVIEWS = 12_000
-TICKETS = 8_000
+
+DIVISOR = max(1, int(os.environ.get("MDR_SHOP_DIVISOR") or 1))
+"""By how much the shop is smaller. The keeper and the workload inherit it."""
+
+
+def _documents(whole: int) -> int:
+    return whole // DIVISOR
+
+
+PRODUCTS = _documents(2_000)
+CUSTOMERS = _documents(20_000)
+ORDERS = _documents(40_000)
+REVIEWS = _documents(12_000)
+TICKETS = _documents(8_000)
 SITES = ("AMS", "HAM", "LYS")
-MOVEMENTS = 12_000
-CARTS = 3_000
+MOVEMENTS = _documents(12_000)
+CARTS = _documents(3_000)
 
 _DAY = timedelta(days=1)
 _FIRST = (
@@ -132,7 +142,7 @@ def _orders(rng: random.Random, now: datetime) -> Iterator[Document]:
             "_id": object_id(1, n),
             "number": n,
             "customer": below(rng, CUSTOMERS),
-            "status": _STATUSES[n % len(_STATUSES)] if n < ORDERS - 2_000 else "open",
+            "status": _STATUSES[n % len(_STATUSES)] if n < ORDERS - ORDERS // 20 else "open",
             "placed_at": now - timedelta(minutes=(ORDERS - n) * 7),
             "lines": [{"sku": f"SKU-{below(rng, PRODUCTS):05}", "quantity": quantity, "price": price(cents)}],
             "total": price(quantity * cents),

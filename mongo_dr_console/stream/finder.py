@@ -14,7 +14,7 @@ from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.describe import describe_entry, describe_operation
 from mongo_dr_console.model.documentid import comparable
 from mongo_dr_console.model.entryhead import head, operation_type, place_of
-from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.event import ID_LENGTH, Event
 from mongo_dr_console.model.eventscan import (
     DEFAULT_MINIMUM,
     GAP_SECONDS,
@@ -38,6 +38,7 @@ _LOOK_BACK = 60
 _REACH = int(2 * GAP_SECONDS) + 1
 _LOOK_SLOW = 6 * 3600
 """Seconds around what is asked for in which a slow one must be a mass to be seen."""
+_RECENT = 3600
 _PAUSE = (PAUSE_MINUTES + 1) * 60
 
 # Whole entries as plain dictionaries: for the many small deletes and updates faster than a raw document.
@@ -130,14 +131,20 @@ def find_event(source: StreamSource, identity: str) -> Event:
     Raises:
         WrongUse: There is none, or several begin with it.
     """
-    for slow in (False, True):
-        for minimum in (DEFAULT_MINIMUM, PACE):
-            try:
-                return event_by_id(find_events(source, wanted=Filter(minimum=minimum), slow=slow), identity)
-            except WrongUse as trouble:
-                if trouble.code != "event-unknown":
-                    raise
-                unknown = trouble
+    whole = len(identity) == ID_LENGTH
+    latest = max((w.end for w in source.windows()), default=None)
+    # Most mistakes are looked for soon; an id that is not whole may mean several, so everything is looked at.
+    recent = Position(max(latest.t - _RECENT, 0), 0) if whole and latest is not None else None
+    for since in (recent, None) if recent is not None else (None,):
+        for slow in (False, True):
+            for minimum in (DEFAULT_MINIMUM, PACE):
+                try:
+                    events = find_events(source, since, wanted=Filter(minimum=minimum), slow=slow)
+                    return event_by_id(events, identity)
+                except WrongUse as trouble:
+                    if trouble.code != "event-unknown":
+                        raise
+                    unknown = trouble
     raise unknown
 
 
@@ -387,7 +394,7 @@ def _newest(source: StreamSource, end: Position, count: int, *, noops: bool = Fa
     windows = [w for w in source.windows() if w.start < end]
     if not windows:
         return []
-    window, span = windows[-1], _LOOK_BACK
+    window, span = windows[-1], 1
     while True:
         start = max(window.start, Position(max(min(end.t, window.end.t) - span, 0), 0))
         kept: list[bytes] = []

@@ -20,7 +20,11 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def practice(mongod: Path, plain_terminal: None, tmp_path: Path) -> Iterator[Practice]:
+def practice(
+    mongod: Path, plain_terminal: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Practice]:
+    # The whole shop, so that its restore is still at work when the terminal is lost.
+    monkeypatch.setenv("MDR_SHOP_DIVISOR", "1")
     practice = Practice(tmp_path)
     yield practice
     practice.close()

@@ -289,6 +289,23 @@ def test_a_pause_within_a_mass_does_not_cut_it(oplog: Oplog) -> None:
     assert event.documents == 180
 
 
+def test_an_event_of_the_last_hour_is_found_without_the_days_before(oplog: Oplog) -> None:
+    oplog.drop("shop.old")
+    for n in range(3):
+        oplog.wait(3600)
+        oplog.insert("shop.orders", n)
+    oplog.drop("shop.orders")
+    old, new = found(oplog)
+    source = Recorded(oplog)
+    reads = []
+    read = source.read
+    source.read = lambda start, end: reads.append(start) or read(start, end)  # type: ignore[method-assign]
+    assert find_event(source, new.id) == new
+    assert reads and min(reads) > old.position
+    assert find_event(source, old.id) == old
+    assert find_event(source, old.id[:7]) == old, "what may mean several is looked for everywhere"
+
+
 def test_the_minimum_can_be_set(oplog: Oplog) -> None:
     for n in range(60):
         oplog.delete("shop.orders", n)
