@@ -30,7 +30,7 @@ from mongo_dr_console.model.trouble import Refused, Trouble
 from mongo_dr_console.mongo.locks import this_owner
 from mongo_dr_console.workers import alerting, examine, holding, job, jobs, run_restore
 from mongo_dr_console.workers import failover_hand as by_hand
-from mongo_dr_console.workers.access import ConsoleAccess, needed_for, reaches
+from mongo_dr_console.workers.access import ConsoleAccess, needed_for, reaches, require_outside_stores
 from mongo_dr_console.workers.desk import Desk
 from mongo_dr_console.workers.failover_pausing import put_pause
 from mongo_dr_console.workers.jobs import JobFolder
@@ -237,6 +237,19 @@ def test_every_command(access: Access, scene: Scene, made: tuple[Scene, Plan], t
             assert answer.code in range(5), told
     assert scene.jobs() == before
     assert not (scene.state / "jobs" / LIVING / jobs.STOP).exists()
+
+
+def test_what_anybody_may_write_does_not_go_into_a_store(scene: Scene, made: tuple[Scene, Plan]) -> None:
+    allow(scene, "watch")
+    profile = load_config(scene.config_file).profiles["test"]
+    inside = scene.store / made[1].snapshot.name / ".." / "bundle.tar.gz"
+    with nothing_written(scene.replica_set, [scene.store]):
+        answer = call(scene.config_file, "--profile", "test", "bundle", "--output", str(inside))
+        assert answer.code == 4 and "lies in store local" in answer.err
+        for path in (inside, scene.store, scene.store / "run.jsonl"):
+            with pytest.raises(Refused, match="lies in store local"):
+                require_outside_stores(profile, path)
+    require_outside_stores(profile, scene.store.with_name("store-of-bundles") / "b")
 
 
 def held(folder: JobFolder) -> Any:

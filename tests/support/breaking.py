@@ -37,6 +37,7 @@ class World:
     def __init__(self, luck: Random, members: CutSet, store: Path, state: Path) -> None:
         self._luck, self._members, self._store, self._state = luck, members, store, state
         self._mend: list[Callable[[], None]] = []
+        self._spoilt: set[Path] = set()
         self.told: list[str] = []
         """What was broken, in order."""
 
@@ -93,6 +94,7 @@ class World:
         if (path := self._one(self._store)) is None:
             return None
         kept = path.read_bytes()
+        self._spoilt.add(path)
         path.unlink()
         os.mkfifo(path)
         self.told.append(f"{path.name} hangs")
@@ -109,6 +111,7 @@ class World:
         if (path := self._one(self._luck.choice((self._store, self._state, self._state)))) is None:
             return None
         kept = path.read_bytes()
+        self._spoilt.add(path)
         match self._luck.randrange(6):
             case 0:
                 path.unlink()
@@ -125,12 +128,9 @@ class World:
         return lambda: self._put(path, kept)
 
     def _one(self, folder: Path) -> Path | None:
-        found = (
-            sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "lock")
-            if folder.is_dir()
-            else []
-        )
-        return self._luck.choice(found) if found else None
+        """A file that is whole."""
+        files = {p for p in folder.rglob("*") if p.is_file() and p.name != "lock"} - self._spoilt
+        return self._luck.choice(sorted(files)) if files else None
 
     def _there(self, path: Path) -> Path:
         """Where a file of the store is now: the store itself may be away."""
@@ -139,6 +139,7 @@ class World:
         return away / path.relative_to(self._store) if inside else path
 
     def _put(self, path: Path, content: bytes) -> None:
+        self._spoilt.discard(path)
         path = self._there(path)
         if path.is_dir():
             shutil.rmtree(path)
