@@ -264,11 +264,13 @@ def _record(chosen: Chosen, wanted: Wanted, app: ConsoleApp) -> list[Apart]:
     Raises:
         Trouble: The file that was asked for cannot be written to.
     """
+    from mongo_dr_console.workers.access import require_outside_stores
     from mongo_dr_console.workers.recorder import Apart, Recorder
     from mongo_dr_console.workers.ring import ring_of
 
     recorders = [ring_of(chosen.name, chosen.profile)] if wanted.ring else []
     if wanted.record is not None:
+        require_outside_stores(chosen.profile, wanted.record)
         file = Recorder(wanted.record)
         recorders.append(Apart(lambda: file))
     for recorder in recorders:

@@ -48,23 +48,20 @@ def _examine(chosen: Chosen, fixed: tuple[str, ...]) -> DoctorDocument:
     from mongo_dr_console.workers.pollers import gather_once
 
     readings = gather_once(chosen.name, chosen.profile)
-    found = examine(chosen.profile, chosen.config_file, readings)
+    probe = chosen.profile.access != "watch"
+    found = examine(chosen.profile, chosen.config_file, readings, probe=probe)
     findings = (*found, *examine_alerts(chosen.profile))
     return DoctorDocument(profile=chosen.name, level=overall(findings), findings=findings, fixed=fixed)
 
 
 def _fix(chosen: Chosen) -> tuple[str, ...]:
-    from contextlib import closing
-
     from mongo_dr_console.cli.output import say
-    from mongo_dr_console.mongo.client import connect
-    from mongo_dr_console.workers.examine import release_write_block, write_blocked
+    from mongo_dr_console.workers.examine import release_write_block
 
     chosen.require("restore")
-    with closing(connect(chosen.profile.connection_uri(), seconds=3)) as client:
-        if not write_blocked(client):
-            return ()
-        done = release_write_block(client)
+    done = release_write_block(chosen.name, chosen.profile)
+    if not done:
+        return ()
     say(f"mdr: {done}")
     return (done,)
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mongo_dr_console.cli.attach import attach, finish
 from mongo_dr_console.cli.complete import jobs as known_jobs
-from mongo_dr_console.cli.context import Chosen, choose
+from mongo_dr_console.cli.context import choose
 from mongo_dr_console.cli.output import print_json, say, write_lines
 from mongo_dr_console.cli.redact import Redact
-from mongo_dr_console.config import Access, load_config
 from mongo_dr_console.model.foldtext import clean
 from mongo_dr_console.model.jobview import JobsDocument, JobView, document
-from mongo_dr_console.model.lock import LockInfo, reason_to_keep
+from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.progresstext import done_text, progress_text, seconds_text
 from mongo_dr_console.model.resulttext import result_lines
-from mongo_dr_console.model.trouble import Refused, Trouble, WrongUse
+from mongo_dr_console.model.trouble import Refused
 from mongo_dr_console.workers import jobs
-from mongo_dr_console.workers.access import needed_for
 from mongo_dr_console.workers.jobs import JobFolder
 
 Job = Annotated[
@@ -77,7 +72,6 @@ def attach_command(context: typer.Context, job: Job, as_json: AsJson = False) ->
 def stop_command(context: typer.Context, job: Job, as_json: AsJson = False) -> None:
     """Asks a job to stop at its next safe point."""
     folder = _find(context, job)
-    _require(folder, needed_for(jobs.read_plan(folder).kind))
     view = jobs.request_stop(folder)
     say(f"Job {folder.id} will stop at its next safe point. Watch it: mdr jobs attach {folder.id}")
     if as_json:
@@ -92,7 +86,6 @@ def resume_command(
 ) -> None:
     """Goes on with a job that failed, was stopped, or whose process died."""
     folder = _find(context, job)
-    _require(folder, needed_for(jobs.read_plan(folder).kind))
     warning = jobs.resume(folder)
     if warning:
         say(f"warning: {warning}")
@@ -113,33 +106,23 @@ def unlock_command(
 ) -> None:
     """Takes a dead owner's lock off the deployment, so that another restore can begin."""
     from mongo_dr_console.model.documents import RemovedLock, UnlockDocument
-    from mongo_dr_console.mongo import locks
     from mongo_dr_console.mongo.client import connect
-    from mongo_dr_console.mongo.owner import this_boot
+    from mongo_dr_console.workers.unlocking import dead_lock, remove_dead_lock
 
     chosen = choose(context.obj)
     chosen.require("restore")
     client = connect(chosen.profile.connection_uri())
     try:
-        lock = locks.read_lock(client)
+        lock = dead_lock(chosen.profile, client)
         if lock is None:
             say("The deployment is not locked.")
             if as_json:
                 print_json(UnlockDocument(unlocked=False, lock=None))
             return
-        this_host = lock.host == socket.gethostname()
-        alive = _owner_lives(chosen, lock, boot=this_boot()) if this_host else None
-        if (reason := reason_to_keep(lock, this_host=this_host, alive=alive)) is not None:
-            raise reason
         _show_lock(lock)
         if not yes:
             _confirm(lock)
-        if not locks.remove_lock(client, lock):
-            raise Refused(
-                "lock-changed",
-                "The lock changed hands meanwhile. It was not removed.",
-                "Look again: mdr jobs unlock",
-            )
+        remove_dead_lock(chosen.name, chosen.profile, client, lock)
     finally:
         client.close()
     say(f"The lock of job {lock.job} was removed.")
@@ -150,35 +133,6 @@ def unlock_command(
 
 def _find(context: typer.Context, job: str) -> JobFolder:
     return jobs.find_job(jobs.jobs_folder(choose(context.obj).profile), job)
-
-
-def _require(folder: JobFolder, needed: Access) -> None:
-    """Asks the profile that the job is for, which its id names well enough."""
-    plan = jobs.read_plan(folder)
-    path = Path(plan.config_file)
-    profile = load_config(path).profiles.get(plan.profile)
-    if profile is None:
-        raise WrongUse(
-            "profile-unknown", f"The job is for profile {plan.profile!r}, which is not in {path} any more."
-        )
-    Chosen(plan.profile, profile, path, named=True, alone=False).require(needed)
-
-
-def _owner_lives(chosen: Chosen, lock: LockInfo, *, boot: str) -> bool:
-    """By the lock of the job's own folder where that is here, else by the process id."""
-    if lock.boot and boot and lock.boot != boot:
-        return False
-    try:
-        return jobs.is_alive(jobs.find_job(jobs.jobs_folder(chosen.profile), lock.job))
-    except Trouble:
-        pass
-    try:
-        os.kill(lock.pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _show_lock(lock: LockInfo) -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from mongo_dr_console.model.jobview import (
     JobError,
@@ -21,6 +21,7 @@ from mongo_dr_console.model.jobview import (
     StepState,
     StepView,
 )
+from mongo_dr_console.model.moment import moment_of
 from mongo_dr_console.model.progress import (
     Checkpoint,
     Note,
@@ -28,6 +29,7 @@ from mongo_dr_console.model.progress import (
     StepDone,
     StepProgress,
     StepStarted,
+    Unit,
 )
 from mongo_dr_console.model.trouble import ExitCode
 
@@ -93,6 +95,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "pid": (int,), "host": (str,), "boot": (str,), "by": (str,), "state": (str,), "result": (dict,),
     "error": (dict, type(None)),
 }  # fmt: skip
+_UNITS = frozenset(get_args(Unit))
 
 
 def encode(line: Line) -> bytes:
@@ -107,14 +110,16 @@ def decode(text: bytes) -> Line | None:
     """The line, or None where it is torn, or of a kind that this version does not know."""
     try:
         document = json.loads(text)
-        at = datetime.fromisoformat(document["at"])
+        at = moment_of(document["at"])
         event, data = _TYPES[document["event"]], document["data"]
         known = {name: data[name] for name in _FIELDS[event] if name in data}
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-    if at.tzinfo is None or not all(name in known for name in _REQUIRED[event]):
+    if not all(name in known for name in _REQUIRED[event]):
         return None
     if not all(isinstance(value, _KINDS[name]) for name, value in known.items()):
+        return None
+    if known.get("unit", "") not in _UNITS:
         return None
     return Line(at, event(**known))
 

@@ -22,6 +22,7 @@ from mongo_dr_console.model.eventfacts import EventFacts
 from mongo_dr_console.model.failoverdoc import FailoverFacts
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.lock import LockInfo
+from mongo_dr_console.model.moment import has_odd_time, moment_of
 from mongo_dr_console.model.oplogfacts import OplogFacts
 from mongo_dr_console.model.reading import Reading
 from mongo_dr_console.model.readings import (
@@ -95,12 +96,12 @@ def decode(lines: Iterable[bytes], lost: Callable[[], None] = lambda: None) -> I
                 lost()
                 continue
             reading = _adapter(_kind(source)).validate_python(document["reading"])
-            at = datetime.fromisoformat(document["at"])
+            at = moment_of(document["at"])
             profile, environment = str(document["profile"]), str(document["environment"])
         except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
             lost()
             continue
-        if at.tzinfo is None or reading.source != source:
+        if has_odd_time(line) or reading.source != source:
             lost()
             continue
         if same:

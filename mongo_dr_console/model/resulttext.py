@@ -17,7 +17,10 @@ def result_lines(view: JobView) -> list[str]:
     if view.result is None:
         return []
     tell = _KINDS.get(view.kind, _plain)
-    return [f"  {label:<12}  {text}" for label, text in tell(view.job, view.result)]
+    try:
+        return [f"  {label:<12}  {text}" for label, text in tell(view.job, view.result)]
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return ["  The journal is damaged: what is left of the result is in its last line."]
 
 
 def _restore(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -157,7 +157,7 @@ def undo_lines(view: JobView, writes: int | None, asked: bool, width: int) -> li
         writes: How many operations reached the restored collections since.
         asked: Whether that could be found out; if not, None means that nobody knows.
     """
-    names = [str(n["to"]) for n in (view.result or {}).get("namespaces", [])]
+    names = _said(view, "namespaces", "to")
     if is_merge(view):
         head = f"Job {view.job} is taken back. What it brought back goes, and what it replaced comes again:"
         rows = [*wrapped(head, width), *_names(names, width)]
@@ -184,7 +184,7 @@ def undo_lines(view: JobView, writes: int | None, asked: bool, width: int) -> li
 
 def accept_lines(view: JobView, width: int) -> list[Line]:
     """What an accept does."""
-    kept = [str(k["kept_as"]) for k in (view.result or {}).get("set_aside") or []]
+    kept = _said(view, "set_aside", "kept_as")
     rows = wrapped("What was set aside is dropped for good:", width)
     rows += _names(kept, width)
     if view.kind == "undo":
@@ -193,6 +193,13 @@ def accept_lines(view: JobView, width: int) -> list[Line]:
         what = "What is live now stays as it is, with all writes made since."
     rows += wrapped(what, width)
     return [*rows, *wrapped("! There is no undo after it.", width, "warning", "  ")]
+
+
+def _said(view: JobView, what: str, key: str) -> list[str]:
+    """One value of each row of a list in the result, as far as the journal is whole."""
+    rows = (view.result or {}).get(what)
+    rows = rows if isinstance(rows, list) else []
+    return [str(row[key]) for row in rows if isinstance(row, dict) and key in row]
 
 
 def _names(names: Sequence[str], width: int, shown: int = 4) -> list[Line]:

@@ -6,10 +6,12 @@ palette entry or typed command can go around it.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
-from mongo_dr_console.config import ACCESS_ORDER, Access, Profile
+from mongo_dr_console.config import ACCESS_ORDER, Access, LocalStoreConfig, Profile
 from mongo_dr_console.model.trouble import Refused
 
 ARM_SECONDS = 600.0
@@ -48,6 +50,21 @@ def require(name: str, profile: Profile, needed: Access) -> None:
             f"Profile {name!r} allows {profile.access!r}; this needs {needed!r}. Nothing was changed.",
             f'Set access = "{needed}" in the profile if that is meant.',
         )
+
+
+def require_outside_stores(profile: Profile, path: Path) -> None:
+    """Raises Refused where a file that anybody may have written would lie in a store of the profile."""
+    # A store that hangs must not be asked for this.
+    wanted = Path(os.path.normpath(path.expanduser().absolute()))
+    local = {n: c.path for n, c in profile.stores.items() if isinstance(c, LocalStoreConfig)}
+    for name, root in local.items():
+        if wanted.is_relative_to(root.expanduser().absolute()):
+            raise Refused(
+                "inside-store",
+                f"{path} lies in store {name}, which is for snapshots and what belongs to them. Nothing was "
+                "written.",
+                "Name another file.",
+            )
 
 
 class ConsoleAccess:

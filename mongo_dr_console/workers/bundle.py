@@ -26,6 +26,7 @@ from mongo_dr_console.model.scrubbing import Secrets
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble
 from mongo_dr_console.mongo.client import told
 from mongo_dr_console.mongo.owner import this_owner
+from mongo_dr_console.workers.access import require_outside_stores
 from mongo_dr_console.workers.bundle_parts import Found, Part, asked_parts, kept_parts, versions
 from mongo_dr_console.workers.bundle_secrets import secrets_of_all
 from mongo_dr_console.workers.pollers import gather_once
@@ -63,9 +64,10 @@ def make_bundle(
         seconds: How long what does not answer is waited for.
 
     Raises:
-        Refused: There is a file of that name.
+        Refused: There is a file of that name, or it would lie in a store.
         Failed: It cannot be written.
     """
+    require_outside_stores(profile, path)
     if path.exists():
         raise Refused(
             "bundle-exists", f"{path} is there already; it was left as it is.", "Name another: --output FILE"

@@ -157,7 +157,7 @@ def _events(readings: Readings, now: datetime) -> bytes:
 
 
 def _doctor(name: str, profile: Profile, config_file: Path, readings: Readings) -> Iterator[Found]:
-    findings = tuple(examine(profile, config_file, readings))
+    findings = tuple(examine(profile, config_file, readings, probe=False))
     yield Found(
         "doctor.json", _json(DoctorDocument(profile=name, level=overall(findings), findings=findings))
     )

@@ -119,7 +119,9 @@ class Desk:
 
         found = preflight(self.profile, readings, datetime.now(UTC))
         special = {f.code for f in found}
-        examined = examine(self.profile, self.config_file, readings)
+        # Who has not armed has not said that anything may be written.
+        armed = self.access.armed_seconds is not None
+        examined = examine(self.profile, self.config_file, readings, probe=armed)
         # Who holds the lock is said once.
         return [*found, *(f for f in examined if not (f.code == "lock" and "locked" in special))]
 
@@ -461,7 +463,12 @@ class Desk:
         return self._order("unsilence", EVERYTHING)
 
     def stop(self, job: str, typed: str) -> JobView:
-        """Asks a job to end at its next safe point; ``stop`` must have been typed."""
+        """Asks a job to end at its next safe point; ``stop`` must have been typed.
+
+        Raises:
+            Refused: Not armed, no access, also of the profile that the job is for; or something else was
+                typed.
+        """
         folder = self.folder(job)
         self.access.require(needed_for(jobs.read_plan(folder).kind))
         if typed != "stop":

@@ -26,6 +26,7 @@ from mongo_dr_console.mongo import roles
 from mongo_dr_console.mongo.client import Client, connect, told
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.mongo.locks import read_lock
+from mongo_dr_console.workers.access import require
 
 _SECONDS = 3.0
 _CLOSED = ("deployment-unreachable", "authentication-failed", "uri-wrong")
@@ -34,11 +35,13 @@ _TOOLS: tuple[ToolName, ...] = ("mongodump", "mongorestore")
 _PROBE = ".mdr-doctor-probe"
 
 
-def examine(profile: Profile, config_file: Path, readings: Readings) -> list[Finding]:
+def examine(profile: Profile, config_file: Path, readings: Readings, *, probe: bool) -> list[Finding]:
     """Everything that can be looked at; what cannot be reached is a finding, never an error.
 
     Args:
         readings: Asked a moment ago; the deployment is asked further questions only if it answered.
+        probe: Whether something small may be written into each store, and removed again: nothing else tells
+            for certain that it can be written to.
     """
     found = [*_files(profile, config_file)]
     if readings.set is not None and readings.set.error is not None:
@@ -46,7 +49,7 @@ def examine(profile: Profile, config_file: Path, readings: Readings) -> list[Fin
         found.append(Finding(Level.CRITICAL, error.code, "connection", error.message, error.hint))
     if readings.set is None or readings.set.error is None or readings.set.error.code not in _CLOSED:
         found += _deployment(profile, readings)
-    found += [*_stores(profile, readings), *_topic(profile), *_jobs(readings), *_tools(profile)]
+    found += [*_stores(profile, readings, probe=probe), *_topic(profile), *_jobs(readings), *_tools(profile)]
     return found
 
 
@@ -172,21 +175,26 @@ def lock_is_fresh(client: Client) -> bool:
     return lock is not None and lock.fresh
 
 
-def write_blocked(client: Client) -> bool:
-    """Raises what the driver says, as trouble."""
-    try:
-        status = client.admin.command({"serverStatus": 1})
-    except PyMongoError as error:
-        raise told(error) from None
-    return bool(status.get("repl", {}).get("userWriteBlockMode") == WRITE_BLOCK_ON)
-
-
-def release_write_block(client: Client) -> str:
-    """Lets users write again.
+def release_write_block(name: str, profile: Profile) -> str:
+    """Lets users write again; what was done, empty where they can.
 
     Raises:
-        Refused: A job that is at work holds the deployment's lock, so the block is its own.
+        Refused: The profile's access does not reach; or a job that is at work holds the deployment's lock, so
+            the block is its own.
+        Trouble: The deployment's own.
     """
+    require(name, profile, "restore")
+    with closing(connect(profile.connection_uri(), seconds=_SECONDS)) as client:
+        try:
+            return _released(client)
+        except PyMongoError as error:
+            raise told(error) from None
+
+
+def _released(client: Client) -> str:
+    status = client.admin.command({"serverStatus": 1})
+    if status.get("repl", {}).get("userWriteBlockMode") != WRITE_BLOCK_ON:
+        return ""
     lock = read_lock(client)
     if lock is not None and lock.fresh:
         raise Refused(
@@ -194,10 +202,7 @@ def release_write_block(client: Client) -> str:
             f"Job {lock.job} of {lock.owner} is at work; the write block is its own. Nothing was changed.",
             f"Watch it: mdr jobs attach {lock.job}",
         )
-    try:
-        client.admin.command({"setUserWriteBlockMode": 1, "global": False})
-    except PyMongoError as error:
-        raise told(error) from None
+    client.admin.command({"setUserWriteBlockMode": 1, "global": False})
     return "The write block was released: users can write again."
 
 
@@ -269,7 +274,7 @@ def _named(found: list[tuple[str, int]]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _stores(profile: Profile, readings: Readings) -> Iterator[Finding]:
+def _stores(profile: Profile, readings: Readings, *, probe: bool) -> Iterator[Finding]:
     if not profile.stores:
         yield Finding(
             Level.CRITICAL,
@@ -294,12 +299,12 @@ def _stores(profile: Profile, readings: Readings) -> Iterator[Finding]:
                 Level.WARNING, "snapshot-unreadable", subject, problem, "See: mdr snapshots verify NAME"
             )
         if isinstance(config, LocalStoreConfig):
-            yield _writable(subject, config.path.expanduser(), probe=profile.access != "watch")
+            yield _writable(subject, config.path.expanduser(), probe=probe)
         else:
             from mongo_dr_console.stores.s3 import S3Store
             from mongo_dr_console.stores.s3_examine import examine as examine_bucket
 
-            yield from examine_bucket(S3Store(name, config), subject, probe=profile.access != "watch")
+            yield from examine_bucket(S3Store(name, config), subject, probe=probe)
 
 
 def _writable(subject: str, path: Path, *, probe: bool) -> Finding:

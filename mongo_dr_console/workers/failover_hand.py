@@ -27,6 +27,7 @@ from mongo_dr_console.mongo.members import member_uri
 from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.mongo.probing import Probes
 from mongo_dr_console.mongo.proof import prove_primary
+from mongo_dr_console.workers.access import require
 from mongo_dr_console.workers.broadcasts import broadcast_of
 from mongo_dr_console.workers.endpoints import EndpointWriter, endpoint_of
 from mongo_dr_console.workers.failover_compare import compare
@@ -95,10 +96,12 @@ def switch_by_hand(
         lower_term: Also where the endpoint was written in a higher term.
 
     Raises:
-        Refused: It is not the primary, or the endpoint says something newer; nothing was changed.
+        Refused: It is not the primary, or the endpoint says something newer, or the profile's access does not
+            reach; nothing was changed.
         Unreachable: No primary is followed by a majority.
         Failed: A step did not succeed.
     """
+    require(name, profile, "restore")
     files = FailoverFiles.of(name, profile)
     endpoint = need_endpoint(name, profile, files)
     with probing(profile) as probes:
@@ -269,8 +272,10 @@ def rehearse(name: str, profile: Profile, tell: Callable[[str], None]) -> Failov
     command.
 
     Raises:
-        Refused, Unreachable: See ``check_healthy``; also where the primary does not step down.
+        Refused, Unreachable: See ``check_healthy``; also where the primary does not step down, or the
+            profile's access does not reach.
     """
+    require(name, profile, "restore")
     with probing(profile) as probes:
         former = check_healthy(name, profile, probes)
         return _Rehearsal(name, profile, probes, former, tell).run()

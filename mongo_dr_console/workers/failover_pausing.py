@@ -11,13 +11,19 @@ from mongo_dr_console.model.failoverdoc import Pause
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.stores.agents_store import agents_store_name
+from mongo_dr_console.workers.access import require
 from mongo_dr_console.workers.failover_state import FailoverFiles, read_monitor, shared_pause, write_pause
 
 _SECONDS = 3.0
 
 
 def put_pause(name: str, profile: Profile, pause: Pause) -> list[str]:
-    """Writes it on this host and into the agents' store; where it could not be written, and why."""
+    """Writes it on this host and into the agents' store; where it could not be written, and why.
+
+    Raises:
+        Refused: The profile's access does not reach.
+    """
+    require(name, profile, "operate")
     files = FailoverFiles.of(name, profile)
     set_name = set_name_of(name, profile)
     failed = write_pause(files, shared_pause(profile, set_name), pause)

@@ -26,7 +26,7 @@ from urllib.parse import unquote
 
 from pymongo.errors import PyMongoError
 
-from mongo_dr_console.config import Profile, load_config
+from mongo_dr_console.config import Profile
 from mongo_dr_console.engines.builtin.dump_memory import return_large_buffers
 from mongo_dr_console.model.jobview import JobPlan
 from mongo_dr_console.model.journal import (
@@ -47,7 +47,7 @@ from mongo_dr_console.model.progress import (
     StepProgress,
 )
 from mongo_dr_console.model.secrets import scrub
-from mongo_dr_console.model.trouble import ExitCode, Failed, Interrupted, Partly, Trouble, WrongUse
+from mongo_dr_console.model.trouble import ExitCode, Failed, Interrupted, Partly, Trouble
 from mongo_dr_console.mongo.client import told
 from mongo_dr_console.mongo.owner import this_boot
 from mongo_dr_console.stores import patience
@@ -58,6 +58,7 @@ from mongo_dr_console.workers.jobs import (
     STOP,
     JobFolder,
     already_running,
+    permitted,
     read_plan,
     write_once,
 )
@@ -278,7 +279,7 @@ def _work(
     """Does the work; whatever it meets becomes the end of the job. One that a schedule started keeps the
     record of its run."""
     try:
-        profile = _profile(plan)
+        profile = permitted(plan)
         journal.secrets = secrets_of(profile)
         record = record_of(plan.request, plan.job, profile, lambda: stop_for_good(folder))
         if record is None:
@@ -325,18 +326,6 @@ def _done(
         trouble = Partly("partly-done", outcome.partial)
         return JobEnded("partial", outcome.result, _error(trouble, journal.secrets))
     return JobEnded("done", outcome.result)
-
-
-def _profile(plan: JobPlan) -> Profile:
-    path = Path(plan.config_file)
-    profiles = load_config(path).profiles
-    if plan.profile not in profiles:
-        raise WrongUse(
-            "profile-unknown",
-            f"The job is for profile {plan.profile!r}, and {path} does not have it any more.",
-            "Put it back, then resume the job.",
-        )
-    return profiles[plan.profile]
 
 
 def _runner(kind: str, runners: Mapping[str, str]) -> Runner:

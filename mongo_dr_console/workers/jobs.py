@@ -22,9 +22,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mongo_dr_console.config import Profile, state_path
+from mongo_dr_console.config import Profile, load_config, state_path
 from mongo_dr_console.model.jobview import JobPlan, JobView, settled
 from mongo_dr_console.model.journal import JobEnded, JobStarted, Line, decode, decode_all, replay
+from mongo_dr_console.model.moment import moment_of
 from mongo_dr_console.model.trouble import Failed, Interrupted, Refused, Trouble, WrongUse
 from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.workers.access import needed_for, require
@@ -132,7 +133,7 @@ def read_plan(folder: JobFolder) -> JobPlan:
             request=dict(data["request"]),
             profile=str(data["profile"]),
             config_file=str(data["config_file"]),
-            created_at=datetime.fromisoformat(data["created_at"]),
+            created_at=moment_of(data["created_at"]),
             owner=str(data["owner"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -141,6 +142,26 @@ def read_plan(folder: JobFolder) -> JobPlan:
             f"The plan of job {folder.id} cannot be read: {folder.path / PLAN}: {type(error).__name__}.",
             "Without its plan the job cannot be shown or resumed; start a new one.",
         ) from None
+
+
+def permitted(plan: JobPlan) -> Profile:
+    """The profile that a job works on, read anew from its config file: whoever starts, resumes or stops a
+    job has what that allows now, wherever the folder came from.
+
+    Raises:
+        Refused: The profile's access does not reach for this kind of job.
+        WrongUse: The config cannot be read, or does not have the profile any more.
+    """
+    path = Path(plan.config_file)
+    profiles = load_config(path).profiles
+    if plan.profile not in profiles:
+        raise WrongUse(
+            "profile-unknown",
+            f"The job is for profile {plan.profile!r}, and {path} does not have it any more.",
+            "Put it back, then resume the job.",
+        )
+    require(plan.profile, profiles[plan.profile], needed_for(plan.kind))
+    return profiles[plan.profile]
 
 
 def is_alive(folder: JobFolder) -> bool:
@@ -308,8 +329,10 @@ def request_stop(folder: JobFolder) -> JobView:
     """Asks the job to stop at its next safe point; returns at once.
 
     Raises:
-        Refused: It is not running.
+        Refused: It is not running, or the access of its profile does not reach.
+        WrongUse: Its profile is gone.
     """
+    permitted(read_plan(folder))
     view = load(folder)
     if view.state != "running":
         raise Refused(
@@ -327,9 +350,11 @@ def resume(folder: JobFolder) -> str:
         A warning, as ``launch`` does.
 
     Raises:
-        Refused: It is running, or it is done.
+        Refused: It is running, or it is done, or the access of its profile does not reach.
+        WrongUse: Its profile is gone.
         Failed: Its process died before it began.
     """
+    permitted(read_plan(folder))
     view = load(folder)
     if view.state == "running" and view.attempt:
         raise already_running(folder)

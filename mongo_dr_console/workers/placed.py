@@ -10,7 +10,7 @@ from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.journal import checkpoints
 from mongo_dr_console.model.plan import Plan
 from mongo_dr_console.model.position import Position
-from mongo_dr_console.model.trouble import Refused
+from mongo_dr_console.model.trouble import Failed, Refused
 from mongo_dr_console.workers.jobs import JobFolder, find_job, load, read_lines, read_plan
 
 
@@ -49,6 +49,7 @@ def placed_restore(root: Path, job: str) -> PlacedRestore:
     Raises:
         WrongUse: There is no such job.
         Refused: It is no restore, or has put nothing in place (yet).
+        Failed: Its plan or its journal is damaged.
     """
     folder: JobFolder = find_job(root, job)
     request = read_plan(folder)
@@ -68,16 +69,23 @@ def placed_restore(root: Path, job: str) -> PlacedRestore:
             "unless its cut-over, or its merge, was interrupted.",
             f"Finish it first: mdr jobs resume {folder.id}",
         )
-    plan = Plan.model_validate(request.request["plan"])
     facts = found["placed"]
-    position = Position.parse(facts["position"]) if facts.get("position") else None
-    return PlacedRestore(
-        job=folder.id,
-        plan=plan,
-        placements=list(facts["placements"]),
-        position=position,
-        views=views,
-        profile=plan.intent.to_profile or request.profile,
-        folder=folder.path,
-        merged=list(facts.get("merged", [])),
-    )
+    try:
+        plan = Plan.model_validate(request.request["plan"])
+        return PlacedRestore(
+            job=folder.id,
+            plan=plan,
+            placements=list(facts["placements"]),
+            position=Position.parse(facts["position"]) if facts.get("position") else None,
+            views=views,
+            profile=plan.intent.to_profile or request.profile,
+            folder=folder.path,
+            merged=list(facts.get("merged", [])),
+        )
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise Failed(
+            "job-unreadable",
+            f"What job {folder.id} put in place cannot be read: its plan or journal is damaged. Nothing was "
+            "changed.",
+            f"They are in {folder.path}; what it set aside is named mdr_aside_{folder.id}_….",
+        ) from None

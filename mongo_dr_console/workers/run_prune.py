@@ -16,7 +16,6 @@ from mongo_dr_console.stores.pruning import Removed, prune
 from mongo_dr_console.stores.s3 import S3Store
 from mongo_dr_console.stores.s3_lifecycle import read_facts
 from mongo_dr_console.stores.store import Store
-from mongo_dr_console.workers.access import require
 from mongo_dr_console.workers.claiming import claimant_of
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.index_keeping import keep_index
@@ -29,7 +28,6 @@ def run(context: JobContext) -> JobOutcome:
     Raises:
         Refused: ``prune-running``; ``prune-blind``; ``snapshot-in-use``: all that could go is read by others.
     """
-    require(context.profile_name, context.profile, "restore")
     claimant = claimant_of(context)
     removed: dict[str, Removed] = {}
     with ExitStack() as stack:

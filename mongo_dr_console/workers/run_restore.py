@@ -36,6 +36,7 @@ from mongo_dr_console.stores.snapshot_reader import SnapshotReader, open_copies
 from mongo_dr_console.stream.batch import last_entry
 from mongo_dr_console.stream.follow import Follower, continue_from
 from mongo_dr_console.stream.saved import SavedRange, SavedRangeWriter, recover, save_range
+from mongo_dr_console.workers.access import require
 from mongo_dr_console.workers.claiming import reading_for
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.jobs import JobFolder, read_lines, read_plan
@@ -186,7 +187,7 @@ def target_profile(context: JobContext, plan: Plan) -> Profile:
     """The profile of the deployment that is written to, read anew from the job's config file.
 
     Raises:
-        Refused: The config does not have it any more.
+        Refused: The config does not have it any more, or its access does not reach.
     """
     name = plan.intent.to_profile
     if name is None:
@@ -194,6 +195,7 @@ def target_profile(context: JobContext, plan: Plan) -> Profile:
     config = load_config(Path(read_plan(JobFolder(context.folder)).config_file))
     if name not in config.profiles:
         raise Refused("profile-unknown", f"There is no profile {name!r} any more. Nothing was changed.")
+    require(name, config.profiles[name], "restore")
     return config.profiles[name]
 
 
@@ -493,5 +495,5 @@ def _write_ledger(context: JobContext, plan: Plan, result: dict[str, Any], start
     try:
         store = open_store(plan.snapshot.store, context.profile.stores[plan.snapshot.store])
         ledger.append(store, "restores", document)
-    except (Trouble, OSError) as error:
+    except (Trouble, OSError, KeyError) as error:
         context.report(Note(f"the report could not be written to the ledger: {error}", "warning"))

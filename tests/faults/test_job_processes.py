@@ -39,7 +39,7 @@ def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "config.toml"
     path.write_text(
         f'[profiles.one]\nuri = "{URI}"\naccess = "restore"\n\n'
-        f'[profiles.watcher]\nuri = "{URI}"\naccess = "watch"\n'
+        f'[profiles.watcher]\nuri = "{URI}"\naccess = "restore"\n'
     )
     monkeypatch.setenv("MDR_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("MDR_CONFIG", str(path))
@@ -51,8 +51,7 @@ def make(config_file: Path) -> Iterator[Callable[..., JobFolder]]:
     made: list[JobFolder] = []
 
     def make_job(profile_name: str = "one", **request: Any) -> JobFolder:
-        # A watcher's job was made while the profile still allowed it.
-        profile = load_config(config_file).profiles[profile_name].model_copy(update={"access": "restore"})
+        profile = load_config(config_file).profiles[profile_name]
         made.append(jobs.create(profile_name, profile, config_file, "selftest", request))
         return made[-1]
 
@@ -476,10 +475,12 @@ def test_attach_ends_with_the_jobs_exit_code(
     assert SECRET not in done.stderr + done.stdout
 
 
-def test_a_watcher_may_look_and_not_touch(make: Callable[..., JobFolder]) -> None:
+def test_a_watcher_may_look_and_not_touch(make: Callable[..., JobFolder], config_file: Path) -> None:
     folder = make("watcher", wait_at=2)
     jobs.launch(folder)
     until_waiting(folder)
+    # The job began while its profile still allowed it.
+    config_file.write_text(config_file.read_text().replace('"restore"', '"watch"'))
     for verb in ("stop", "resume"):
         refused = mdr("-p", "watcher", "jobs", verb, folder.id, "--json")
         assert refused.returncode == 4

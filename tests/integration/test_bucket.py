@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,18 @@ import pytest
 from support.keepkit import Here, Weeks, files_of, prepare_again, prepare_gone
 from support.minio import Minio, section
 from support.prepared import PreparedProfile
+from support.readingkit import DOWN, reading
+from support.s3proxy import proxy
 
 from mongo_dr_console.config import S3StoreConfig
+from mongo_dr_console.model.readings import Readings, with_reading
+from mongo_dr_console.model.trouble import Refused
 from mongo_dr_console.stores import s3_examine
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.s3 import S3Store
+from mongo_dr_console.workers.access import ConsoleAccess
+from mongo_dr_console.workers.desk import Desk
+from mongo_dr_console.workers.sources import all_sources
 
 
 @pytest.fixture
@@ -38,6 +46,25 @@ def prepared_with(folder: Path, config: S3StoreConfig, access: str = "restore") 
     text = text.replace('access = "restore"', f'access = "{access}"')
     prepared.config_file.write_text(text + section("s3", config))
     return prepare_again(prepared)
+
+
+def test_looking_only_asks(minio: Minio, tmp_path: Path) -> None:
+    """Whatever a console that only watches looks at, also where its profile allows more."""
+    with proxy(minio.server.endpoint) as way:
+        prepared = prepared_with(tmp_path, minio.config(endpoint=way.endpoint))
+        access = ConsoleAccess("test", prepared.profile, "watch")
+        desk = Desk("test", prepared.profile, prepared.config_file, access)
+        nothing = Readings("test", "test", set=reading("set", None, error=DOWN))
+        sources, _ = all_sources("test", prepared.profile, lambda: nothing)
+        held, _ = asyncio.run(sources["store:s3"].read())
+        found = desk.preflight(with_reading(nothing, reading("store:s3", held)))
+        assert any(f.subject == "store s3" for f in found)
+        for look in (desk.holds, desk.drills, desk.failovers, desk.stores):
+            look()
+        for act in (lambda: desk.backup(["s3"], "none"), lambda: desk.copy("latest", "local", "s3")):
+            with pytest.raises(Refused):
+                act()
+        assert {request.method for request in way.seen} <= {"GET", "HEAD"} and way.seen
 
 
 def test_the_right_rules_are_written_and_others_stay(
@@ -73,7 +100,6 @@ def test_the_right_rules_are_written_and_others_stay(
 
 
 def test_who_only_watches_writes_no_rule(versioned: S3StoreConfig, tmp_path: Path, mdr: Here) -> None:
-    from mongo_dr_console.model.trouble import Refused
     from mongo_dr_console.workers.lifecycle import lifecycle
 
     prepared = prepared_with(tmp_path, versioned, "watch")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from mongo_dr_console.config import state_path
+from mongo_dr_console.config import config_path, state_path
 from mongo_dr_console.model.journal import JobEnded, JobStarted, JournalEvent, Line, encode
 from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.progress import Checkpoint, Note, StepDone, StepProgress, StepStarted
@@ -43,7 +43,7 @@ def make_job(
         "kind": kind,
         "request": request or {},
         "profile": profile,
-        "config_file": "/nowhere/config.toml",
+        "config_file": str(config_path()),
         "created_at": made.isoformat(),
         "owner": owner,
     }
@@ -51,6 +51,11 @@ def make_job(
     first: tuple[JournalEvent, ...] = (JobStarted(1, 4711, "db-1"),) if started else ()
     write(folder, *first, *events, at=made, every=every)
     return folder
+
+
+def permit(profile: str = "test") -> None:
+    """Writes the config that jobs are bound by: whatever they are, they may be resumed and stopped."""
+    config_path().write_text(f"[profiles.{profile}]\nuri = 'mongodb://h/'\naccess = 'restore'\n")
 
 
 def write(folder: JobFolder, *events: JournalEvent, at: datetime = NOW, every: float = 0) -> None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 from support.consolekit import WIDE, FakeDesk, console
 
+from mongo_dr_console import ui
 from mongo_dr_console.model.trouble import Refused
 from mongo_dr_console.workers.access import ARM_SECONDS, ConsoleAccess
 
@@ -69,3 +74,37 @@ async def test_a_console_that_watches_is_told_how_to_be_more() -> None:
         (said,) = app._notifications
         assert "start it with --operate or --allow-restore" in said.message
         assert len(app.screen_stack) == 2
+
+
+BY_THE_DESK = {
+    "mongo.client": {"told"},
+    "workers.access": {"ARM_SECONDS", "needed_for", "reaches"},
+    "workers.alertstate": {"HERE"},
+    "workers.desk": {"Compression", "Content", "Desk", "Started", "StoreChoice", "Target"},
+    "workers.holding": {"Noted"},
+    "workers.jobs": {"jobs_folder"},
+    "workers.pollers": {"Listener"},
+    "workers.replay": {"JUMPED", "Replay", "SPEEDS", "TapePosition"},
+    "workers.sources": {"limits_of"},
+    "workers.threads": {"DaemonThreads"},
+}
+"""All that the console's screens have of what lies below them: words, and the desk that asks for access."""
+
+
+def test_the_console_has_nothing_that_acts_but_its_desk() -> None:
+    taken: dict[str, set[str]] = {}
+    for module, names in imports():
+        package, _, rest = module.removeprefix("mongo_dr_console.").partition(".")
+        if package in ("mongo", "stores", "stream", "engines", "workers", "sandbox", "cli", "agent"):
+            taken.setdefault(f"{package}.{rest}", set()).update(names)
+    assert taken == BY_THE_DESK
+
+
+def imports() -> Iterator[tuple[str, list[str]]]:
+    """What each module of the console imports, wherever in it."""
+    for path in Path(next(iter(ui.__path__))).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                yield node.module, [alias.name for alias in node.names]
+            elif isinstance(node, ast.Import):
+                yield from ((alias.name, ["*"]) for alias in node.names)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.consolekit import SIZES, SMALL, WIDE, FakeDesk, FakeFeed, console, screen_text
-from support.jobkit import LOADED, LOADING, ended, held, lock_info, make_job, restored, write
+from support.jobkit import LOADED, LOADING, ended, held, lock_info, make_job, permit, restored, write
 from support.readingkit import DOWN, NOW, reading, readings
 from textual import events
 from textual.pilot import Pilot
@@ -119,6 +119,7 @@ async def test_it_is_looked_at_again_only_while_it_runs(monkeypatch: pytest.Monk
 async def test_a_process_that_died_is_told_and_can_be_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     app, folder = console(), running()
     app.desk.access.arm()
+    permit()
     resumed: list[str] = []
 
     def launch(again: JobFolder) -> str:
@@ -166,6 +167,7 @@ async def test_leaving_never_stops_it(key: str) -> None:
 async def test_a_stop_must_be_typed_and_then_is_asked_for() -> None:
     app, folder = console(), running()
     app.desk.access.arm()
+    permit()
     with held(folder):
         async with app.run_test(size=SMALL) as pilot:
             await opened(pilot, JOB, "● running")

@@ -16,7 +16,8 @@ def names_in(path: Path) -> set[str]:
     if not path.exists():
         return set()
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {n.name for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name.startswith("test_")}
+    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    return {n.name for n in functions if n.name.startswith("test_")}
 
 
 def named() -> list[tuple[str, str]]:

@@ -124,6 +124,21 @@ def test_damaged_lines_are_left_out_counted_and_the_rest_plays(tmp_path: Path) -
     assert found.lost == 3
 
 
+@pytest.mark.parametrize(
+    "odd", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "2026-11-22T02:00:00"]
+)
+@pytest.mark.parametrize("what", ["at", "taken_at", "heartbeat"])
+def test_a_line_with_a_time_that_cannot_be_is_left_out(what: str, odd: str) -> None:
+    """The screens reckon with it."""
+    line = Encoder().line(Recorded(NOW, "p", "e", reading("lock", LOCK)))
+    document = json.loads(line)
+    place = {"at": document, "taken_at": document["reading"], "heartbeat": document["reading"]["value"]}[what]
+    place[what] = odd
+    lost: list[int] = []
+    assert list(decode([json.dumps(document).encode()], lambda: lost.append(1))) == []
+    assert lost == [1]
+
+
 def test_a_value_that_stays_the_same_is_written_once() -> None:
     one = Recorded(NOW, "p", "test", reading("coverage", coverage(*(snapshot(n) for n in range(100)))))
     first, second = encoded([one, replace(one, at=NOW + timedelta(seconds=5))])
