@@ -283,6 +283,7 @@ LOOKING: dict[str, Callable[[Desk, Plan], object]] = {
     "contents": lambda d, p: d.contents(p.snapshot.name, "local"),
     "document": lambda d, p: d.document(p.namespaces[0].target, [1], None),
     "drills": lambda d, _: d.drills(),
+    "event_of": lambda d, p: d.event_of(d.operations(p.snapshot.end, "after", 10, "").found[0].operation),
     "failovers": lambda d, _: d.failovers(),
     "folder": lambda d, _: d.folder(RESTORED),
     "holds": lambda d, _: d.holds(),

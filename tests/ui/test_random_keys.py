@@ -145,12 +145,14 @@ def scene(members: CutSet, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         add_segments(prepared)
         agent = Agent(prepared)
         agent.start()
-        backup_here(prepared)
-        restore_here(prepared, namespaces=(f"{DATABASE}.items",))
-        client[DATABASE].orders.drop()
-        client[DATABASE].items.insert_one({"_id": "later", "qty": 1})
-        agent.wait_for(ends(client)[1])
-        agent.end(signal.SIGKILL)
+        try:
+            backup_here(prepared)
+            restore_here(prepared, namespaces=(f"{DATABASE}.items",))
+            client[DATABASE].orders.drop()
+            client[DATABASE].items.insert_one({"_id": "later", "qty": 1})
+            agent.wait_for(ends(client)[1])
+        finally:
+            agent.end(signal.SIGKILL)
         add_kafka(prepared, bootstrap, "oplog-backup")
         yield replace(prepared, profile=load_config(prepared.config_file).profiles["test"])
 
