@@ -110,7 +110,7 @@ def replica_set(mongod: Path, sets_folder: Path) -> Iterator[ReplicaSet]:
     # The server's own session keeper makes an index every few minutes: tests count who writes.
     quiet = {"disableLogicalSessionCacheRefresh": "true"}
     # Whatever looks for something in the oplog would look through what all tests before have written, too.
-    options = Options(set_name="shared", users=(app,), cache_gb=1, oplog_mb=32, parameters=quiet)
+    options = Options(set_name="shared", users=(app,), cache_gb=1, oplog_mb=80, parameters=quiet)
     replica_set = ReplicaSet.launch(sets_folder / "shared", options)
     replica_set.wait_for_members()
     yield replica_set

@@ -7,7 +7,7 @@ on from the very entry that came last. What no source has is a gap, never left o
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.coverage import LIVE, Damage, Unread, branch_name
@@ -24,6 +24,9 @@ from mongo_dr_console.stream.follow import continue_from
 from mongo_dr_console.stream.keep import Keep
 
 _DAMAGES_TOLD = 3
+
+Tried: TypeAlias = dict[int, tuple[Position, Trouble | None]]
+"""Parts, by their ``id``, that could not go on: from where, and why; None: they had no more."""
 
 
 class Part(Protocol):
@@ -150,7 +153,7 @@ class History:
         Raises:
             Failed: ``gap``: no source that can be read has what follows, with each one's trouble.
         """
-        bad: dict[int, Trouble | None] = {}
+        bad: Tried = {}
         while position < through:
             part = self._best(position, bad)
             if part is None and position.t >= through.t:
@@ -163,10 +166,10 @@ class History:
                     last = last_entry(batch)
                     position, entry_hash = head(last).position, rawbson.entry_hash(last)
             except Trouble as trouble:
-                bad[id(part)] = trouble
+                bad[id(part)] = position, trouble
             else:
-                # It gave all it has; where that is less than it said, it is not asked again.
-                bad[id(part)] = None
+                # It gave all it has; where that is less than it said, it is not asked for the same again.
+                bad[id(part)] = position, None
                 if part.end >= through:
                     return
 
@@ -191,7 +194,7 @@ class History:
         return position
 
     def _line(self, start: Position, end: Position) -> Iterator[bytes]:
-        bad: dict[int, Trouble | None] = {}
+        bad: Tried = {}
         while True:
             part = self._best(start, bad, inclusive=True)
             if part is None:
@@ -201,24 +204,25 @@ class History:
                     yield batch
                     start = _after(head(last_entry(batch)).position)
             except Trouble as trouble:
-                bad[id(part)] = trouble
+                bad[id(part)] = start, trouble
                 continue
             if part.end >= end:
                 return
             start = max(start, _after(part.end))
 
-    def _best(self, position: Position, bad: Mapping[int, object], *, inclusive: bool = False) -> Part | None:
+    def _best(self, position: Position, bad: Tried, *, inclusive: bool = False) -> Part | None:
+        """Who goes on from here: of those that have it, one that has not failed yet; else one that failed
+        before this, since what is damaged there may end before what it has here."""
         fitting = [
             p
             for p in self._parts
-            if id(p) not in bad
-            and p.start <= position
-            and (position <= p.end if inclusive else position < p.end)
+            if p.start <= position and (position <= p.end if inclusive else position < p.end)
         ]
-        return fitting[0] if fitting else None
+        whole = [p for p in fitting if id(p) not in bad]
+        return next(iter(whole or [p for p in fitting if bad[id(p)][0] < position]), None)
 
-    def _gap(self, position: Position, through: Position, bad: Mapping[int, Trouble | None]) -> Failed:
-        told = "; ".join(dict.fromkeys(t.message for t in bad.values() if t is not None))
+    def _gap(self, position: Position, through: Position, bad: Tried) -> Failed:
+        told = "; ".join(dict.fromkeys(t.message for _, t in bad.values() if t is not None))
         return Failed(
             "gap",
             f"No source has the oplog after {position}, and {through} is needed"

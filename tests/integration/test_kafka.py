@@ -211,7 +211,13 @@ def test_an_agent_that_leads_no_longer_neither_commits_nor_shuts_its_successor_o
     second.open()
     second.begin(Link.of(raws[9]))
     leading.ended = True
-    for late in (lambda: first.append(b"".join(raws[10:20])), first.open):
+
+    def append() -> None:
+        # What is appended soon after a commit waits for the next one.
+        first.append(b"".join(raws[10:20]))
+        first.flush()
+
+    for late in (append, first.open):
         with pytest.raises(Refused) as caught:
             late()
         assert caught.value.code == "agent-superseded"

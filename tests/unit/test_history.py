@@ -34,6 +34,12 @@ def written(root: Path, max_bytes: int, begin: int = 0) -> list[Path]:
     return sorted(root.rglob("*.zst"), key=lambda p: Position.parse(p.name.split("_")[0].replace("-", ":")))
 
 
+def name_of(root: Path, path: Path) -> SegmentName:
+    name = SegmentName.parse(path.relative_to(root).as_posix())
+    assert name is not None
+    return name
+
+
 def whole(*roots: Path, branch: str | None = None) -> History:
     keeps: dict[str, Keep] = {}
     for root in roots:
@@ -67,6 +73,28 @@ def test_one_goes_on_where_the_other_lacks_something(tmp_path: Path) -> None:
     with pytest.raises(Failed) as caught:
         read(whole(near, far), 3, 239)
     assert caught.value.code == "gap"
+
+
+def test_one_that_is_damaged_goes_on_where_another_has_bridged_the_damage(tmp_path: Path) -> None:
+    near, far = tmp_path / "near", tmp_path / "far"
+    mine, theirs = written(near, 20_000), written(far, 33_000)
+    spoilt = mine[len(mine) // 2]
+    data = bytearray(spoilt.read_bytes())
+    data[-60] ^= 1
+    spoilt.write_bytes(data)
+    damaged = name_of(near, spoilt)
+    for path in theirs:
+        span = name_of(far, path)
+        if span.end <= damaged.start or span.start >= damaged.end:
+            path.unlink()
+    found = whole(near, far)
+    assert read(found, 3, 239) == ENTRIES[4:]
+    assert [b"".join(found.read(w.start, w.end)) for w in found.windows()] == [b"".join(ENTRIES[1:])]
+    for path in far.rglob("*.zst"):
+        path.unlink()
+    with pytest.raises(Failed) as caught:
+        read(whole(near, far), 3, 239)
+    assert caught.value.code == "gap" and "damaged" in caught.value.message
 
 
 @pytest.mark.parametrize("late", ["shorter", "longer"])
