@@ -308,6 +308,8 @@ class ReplicaSet:
             *("--logpath", str(member.log), "--logappend"),
             *("--wiredTigerCacheSizeGB", str(self.options.cache_gb)),
             "--nounixsocket",
+            # Two empty journal files of 100 MB are made ahead else, for each member of each set.
+            *("--wiredTigerEngineConfigString", "log=(prealloc=false)"),
         ]
         if self.options.auth:
             command += ["--keyFile", str(self._key_file)]
