@@ -113,7 +113,14 @@ def find_events(
     Raises:
         Unreachable, Failed: As the source says.
     """
-    wanted = wanted or Filter()
+    found = _scanned(source, since, until, wanted or Filter(), slow=slow)
+    return [_with_before(source, e) for e in found]
+
+
+def _scanned(
+    source: StreamSource, since: Position | None, until: Position | None, wanted: Filter, *, slow: bool
+) -> list[Event]:
+    """The same without what lies before each, which is read for one at a time."""
     found: list[Event] = []
     for window in source.windows():
         if (since and window.end < since) or (until and window.start > until):
@@ -123,9 +130,11 @@ def find_events(
         found += fast
         if slow:
             found += find_slow(source, window, span, fast, wanted.minimum)
-    chosen = [e for e in found if wanted.wants(e)]
-    chosen.sort(key=lambda e: (e.position, e.id))
-    return [e.model_copy(update={"before": entry_before(source, e.position)}) for e in chosen]
+    return sorted((e for e in found if wanted.wants(e)), key=lambda e: (e.position, e.id))
+
+
+def _with_before(source: StreamSource, event: Event) -> Event:
+    return event.model_copy(update={"before": entry_before(source, event.position)})
 
 
 def find_event(source: StreamSource, identity: str) -> Event:
@@ -141,8 +150,8 @@ def find_event(source: StreamSource, identity: str) -> Event:
     for since in (recent, None) if recent is not None else (None,):
         for slow, minimum in _FROM_THE_USUAL_ON:
             try:
-                events = find_events(source, since, wanted=Filter(minimum=minimum), slow=slow)
-                return event_by_id(events, identity)
+                events = _scanned(source, since, None, Filter(minimum=minimum), slow=slow)
+                return _with_before(source, event_by_id(events, identity))
             except WrongUse as trouble:
                 if trouble.code != "event-unknown":
                     raise
@@ -156,9 +165,9 @@ def event_of(source: StreamSource, operation: Operation) -> Event | None:
     for slow, minimum in _FROM_THE_USUAL_ON:
         # Those that are spread over hours, for which hours are read, are deletes.
         if operation.op == "d" or not slow:
-            for event in find_events(source, at, at, Filter(minimum=minimum), slow=slow):
+            for event in _scanned(source, at, at, Filter(minimum=minimum), slow=slow):
                 if is_part(operation, event):
-                    return event
+                    return _with_before(source, event)
     return None
 
 
