@@ -353,7 +353,7 @@ def merge_problem(state: WizardState) -> str:
     return ""
 
 
-TARGET_DOWN = (
+_TARGET_DOWN = (
     "The deployment that is watched does not answer, so nothing can be restored into it. Choose another one. "
     'A new, empty replica set needs a profile of its own in the config, with access = "restore": add it, and '
     "look again by esc and enter."
@@ -368,13 +368,18 @@ def problem(state: WizardState, step: Step, facts: Known) -> str:
         return _when_problem(state, facts)
     if step is Step.SCOPE:
         return _scope_problem(state.scope)
-    if step is Step.WHERE and state.target is None and facts.down:
-        return TARGET_DOWN
+    if step is Step.WHERE and (why := target_problem(state.target, facts)):
+        return why
     if step is Step.WHERE and state.mode == "beside":
         return renames_problem(state)
     if step is Step.WHERE and state.mode == "merge":
         return merge_problem(state)
     return ""
+
+
+def target_problem(target: str | None, facts: Known) -> str:
+    """Why nothing can be restored into a deployment; None: the one that is watched."""
+    return _TARGET_DOWN if target is None and facts.down else ""
 
 
 def _scope_problem(scope: Scope) -> str:

@@ -43,48 +43,38 @@ class RowList(LinesView, can_focus=True):
     ]
 
     @dataclass
-    class Picked(Message):
+    class OfRows(Message):
+        """What a list says; which list, tells a selector of ``on``."""
+
+        rows: RowList
+
+        @property
+        def control(self) -> RowList:
+            return self.rows
+
+    @dataclass
+    class Picked(OfRows):
         """Enter, or a click, on a row."""
 
-        rows: RowList
         key: str
 
-        @property
-        def control(self) -> RowList:
-            return self.rows
-
     @dataclass
-    class Ticked(Message):
+    class Ticked(OfRows):
         """Space on a row."""
 
-        rows: RowList
         key: str
 
-        @property
-        def control(self) -> RowList:
-            return self.rows
-
     @dataclass
-    class Moved(Message):
+    class Moved(OfRows):
         """The cursor is on another row."""
 
-        rows: RowList
         key: str
 
-        @property
-        def control(self) -> RowList:
-            return self.rows
-
     @dataclass
-    class Edge(Message):
+    class Edge(OfRows):
         """The cursor was to move past the first row, or the last one. ``way``: -1 or 1."""
 
-        rows: RowList
         way: int
-
-        @property
-        def control(self) -> RowList:
-            return self.rows
 
     def __init__(self, **widget: Any) -> None:
         super().__init__(**widget)

@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widget import Widget
 from textual.widgets import Input
 
-from mongo_dr_console.model.wizard import TARGET_DOWN, Step, kept_renames
+from mongo_dr_console.model.wizard import Step, kept_renames, target_problem
 from mongo_dr_console.ui.background import Problem
 from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import line, wrapped
@@ -67,7 +67,7 @@ class WhereStep(StepView):
         when_drawn(self, self.redraw)
 
     def first(self) -> Widget | None:
-        return self.query_one("#targets" if self._unusable(self.wizard.state.target) else "#modes")
+        return self.query_one("#targets" if self._target_problem else "#modes")
 
     def show(self, view: View) -> None:
         """Of the readings only whether the deployment answers counts here."""
@@ -109,12 +109,13 @@ class WhereStep(StepView):
             self.wizard.complain(f"{answer.message} {answer.hint}".strip())
             return
         self._targets = answer
-        if self._unusable(self.wizard.state.target):
+        if self._target_problem:
             self._go_to = next((t.name for t in answer if not t.refusal and not t.same), "")
         self.redraw()
 
-    def _unusable(self, target: str | None) -> bool:
-        return target is None and self.wizard.known.down
+    @property
+    def _target_problem(self) -> str:
+        return target_problem(self.wizard.state.target, self.wizard.known)
 
     @on(RowList.Picked, "#targets")
     @on(RowList.Ticked, "#targets")
@@ -125,10 +126,11 @@ class WhereStep(StepView):
         if found.refusal:
             self.wizard.complain(f"Nothing can be restored into {found.name}: its profile {found.refusal}.")
             return
-        if self._unusable(None if found.same else found.name):
-            self.wizard.complain(TARGET_DOWN)
+        target = None if found.same else found.name
+        if why := target_problem(target, self.wizard.known):
+            self.wizard.complain(why)
             return
-        self.wizard.change(target=None if found.same else found.name)
+        self.wizard.change(target=target)
         self.screen.set_focus(self.query_one("#modes"))
 
     @on(RowList.Edge)
