@@ -124,8 +124,18 @@ def console(
             "Leave it out: a recording and --profile are of one profile.",
         )
     access: Access = "restore" if allow_restore else "operate" if operate else "watch"
-    wanted = Wanted(access, theme, ascii_only, not no_mouse, record, not no_record, replay)
-    open_console(context.obj, replace(wanted, every=every, poll=_interval(poll)))
+    wanted = Wanted(
+        access,
+        theme,
+        ascii_only,
+        mouse=not no_mouse,
+        record=record,
+        ring=not no_record,
+        replay=replay,
+        every=every,
+        poll=_interval(poll),
+    )
+    open_console(context.obj, wanted)
 
 
 def _interval(text: str | None) -> timedelta | None:

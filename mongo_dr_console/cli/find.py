@@ -17,6 +17,7 @@ from mongo_dr_console.model.documentid import parse_identity
 from mongo_dr_console.model.documents import ChangeDocument, FindDocument, HistoryDocument, Scanned
 from mongo_dr_console.model.event import CHANGES, LOGINS, Event
 from mongo_dr_console.model.eventscan import DEFAULT_MINIMUM, Filter
+from mongo_dr_console.model.hiding import all_redacted
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.position import Position, Span
 from mongo_dr_console.model.trouble import Unreachable, WrongUse
@@ -61,7 +62,7 @@ def register(app: typer.Typer) -> None:
             identities = parse_identity(identity)
             with open_oplog(chosen, since) as source:
                 span = _span(source, since, until)
-                _show_history(chosen, source, span, namespace, identities, as_json=as_json)
+                _show_history(source, span, namespace, identities, as_json=as_json)
             return
         with open_oplog(chosen, since) as source:
             span = _span(source, since, until)
@@ -178,20 +179,14 @@ def _count(number: int, what: str) -> str:
 
 
 def _show_history(
-    chosen: Chosen,
-    source: StreamSource,
-    span: Span,
-    namespace: str,
-    identities: Sequence[Any],
-    *,
-    as_json: bool,
+    source: StreamSource, span: Span, namespace: str, identities: Sequence[Any], *, as_json: bool
 ) -> None:
     from mongo_dr_console.stream.finder import document_history
 
     changes = document_history(source, namespace, identities, span.start, span.end)
     if as_json:
         scanned = Scanned(start=span.start, end=span.end)
-        history = [_change(c, redact=chosen.profile.redacts) for c in changes]
+        history = [_change(c) for c in changes]
         print_json(HistoryDocument(namespace=namespace, scanned=scanned, history=history))
         return
     found = 0
@@ -203,7 +198,7 @@ def _show_history(
         typer.echo(f"Nothing touched it from {moment(span.start)} to {moment(span.end)}.")
 
 
-def _change(change: Change, *, redact: bool) -> ChangeDocument:
+def _change(change: Change) -> ChangeDocument:
     import json
 
     import bson
@@ -213,7 +208,7 @@ def _change(change: Change, *, redact: bool) -> ChangeDocument:
 
     found = bson.decode(change.raw)
     document = json_util.dumps(
-        hidden(found) if redact else found, json_options=json_util.CANONICAL_JSON_OPTIONS
+        hidden(found) if all_redacted() else found, json_options=json_util.CANONICAL_JSON_OPTIONS
     )
     return ChangeDocument(
         position=change.position,
