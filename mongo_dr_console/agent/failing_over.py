@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mongo_dr_console.agent.duty import Post
+from mongo_dr_console.host import this_owner
 from mongo_dr_console.model.failover import Decision, Leader, Standing, decide
 from mongo_dr_console.model.failoverdoc import (
     Cause,
@@ -21,7 +22,6 @@ from mongo_dr_console.model.failoverdoc import (
     content_of,
 )
 from mongo_dr_console.model.trouble import Trouble, WrongUse
-from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.mongo.probing import Probes
 from mongo_dr_console.mongo.proof import prove_primary
 from mongo_dr_console.workers.broadcasts import broadcast_of

@@ -95,8 +95,8 @@ def pause_command(
 ) -> None:
     """Let the monitor watch and act no more, as during a planned work on the set."""
     from mongo_dr_console.config import parse_duration
+    from mongo_dr_console.host import this_owner
     from mongo_dr_console.model.failoverdoc import Pause
-    from mongo_dr_console.mongo.owner import this_owner
 
     now = datetime.now(UTC)
     try:
@@ -108,8 +108,8 @@ def pause_command(
 
 def resume_command(context: typer.Context, as_json: AsJson = False) -> None:
     """Let the monitor act again; it leads applications to the primary of now."""
+    from mongo_dr_console.host import this_owner
     from mongo_dr_console.model.failoverdoc import Pause
-    from mongo_dr_console.mongo.owner import this_owner
 
     _write(context, Pause(paused=False, at=datetime.now(UTC), by=this_owner()), as_json)
 

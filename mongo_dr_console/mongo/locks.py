@@ -19,11 +19,11 @@ from pymongo import ReadPreference, ReturnDocument, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
+from mongo_dr_console.host import this_boot
 from mongo_dr_console.model.lock import STALE_SECONDS, LockInfo, locked
 from mongo_dr_console.model.progress import Progress, Report, StepProgress, StepStarted
 from mongo_dr_console.model.trouble import Refused, Trouble, Unreachable
 from mongo_dr_console.mongo.client import AsyncClient, Client, told
-from mongo_dr_console.mongo.owner import this_boot
 
 DATABASE = "mongo_dr"
 COLLECTION = "locks"

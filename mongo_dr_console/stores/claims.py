@@ -21,9 +21,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from mongo_dr_console.host import this_boot
 from mongo_dr_console.model.catalogue import utc
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Note, Report
@@ -302,7 +302,7 @@ def _positions(document: dict[str, Any]) -> tuple[Position, Position] | None:
 
 def _is_dead(document: dict[str, Any]) -> bool:
     """Whether its process ran on this host, since its start, and does not any more."""
-    if not document.get("boot") or document["boot"] != _boot():
+    if not document.get("boot") or document["boot"] != this_boot():
         return False
     try:
         os.kill(int(document["pid"]), 0)
@@ -311,10 +311,3 @@ def _is_dead(document: dict[str, Any]) -> bool:
     except (PermissionError, KeyError, ValueError, TypeError, OverflowError):
         return False
     return False
-
-
-def _boot() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""

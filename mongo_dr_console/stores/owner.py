@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from mongo_dr_console.host import this_boot
+
 LEASE = timedelta(hours=1)
 """After so long without a sign of life, a writer of which nothing can be known is taken for dead."""
 
@@ -51,11 +53,12 @@ def is_dead(mark: Mapping[str, Any], seen: datetime, now: datetime) -> bool:
 
 def _system() -> str | None:
     """This boot of this host and this space of process ids; None where that cannot be told."""
+    boot = this_boot()
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"  # noqa: PTH115
+        space = os.readlink("/proc/self/ns/pid")  # noqa: PTH115
     except OSError:
         return None
+    return f"{boot} {space}" if boot else None
 
 
 def _started(pid: int) -> str | None:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from mongo_dr_console.config import Profile
+from mongo_dr_console.host import this_owner
 from mongo_dr_console.model.alert import EVERYTHING, Ack, Alert, Kind, Message, Silence, short_id
 from mongo_dr_console.model.alertfacts import AlertFacts, WayTested
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Trouble, WrongUse
-from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.stores.alert_orders import AlertPlace
 from mongo_dr_console.workers.access import require
 from mongo_dr_console.workers.agentplace import place_known, place_of

@@ -19,13 +19,13 @@ from typing import TypeVar
 from pymongo.errors import PyMongoError
 
 from mongo_dr_console.config import Profile
+from mongo_dr_console.host import this_owner
 from mongo_dr_console.model.bundledoc import BundledFile, BundleDocument, BundleManifest, NotBundled
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.redaction import file_without_values, without_values
 from mongo_dr_console.model.scrubbing import Secrets
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble
 from mongo_dr_console.mongo.client import told
-from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.workers.access import require_outside_stores
 from mongo_dr_console.workers.bundle_parts import Found, Part, asked_parts, kept_parts, versions
 from mongo_dr_console.workers.bundle_secrets import secrets_of_all

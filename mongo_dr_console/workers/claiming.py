@@ -7,11 +7,11 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
+from mongo_dr_console.host import this_boot, this_owner
 from mongo_dr_console.model.jobview import JobPlan
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Note
 from mongo_dr_console.model.trouble import Refused
-from mongo_dr_console.mongo.owner import this_boot, this_owner
 from mongo_dr_console.stores.claims import Claimant, reading
 from mongo_dr_console.stores.store import Store
 from mongo_dr_console.workers.context import JobContext

@@ -16,6 +16,7 @@ from pymongo.errors import PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from mongo_dr_console.config import Profile
+from mongo_dr_console.host import this_boot
 from mongo_dr_console.model.drilldata import COLLECTION, DATABASE
 from mongo_dr_console.model.lock import LockInfo, reason_to_keep
 from mongo_dr_console.model.manifest import Manifest
@@ -24,7 +25,6 @@ from mongo_dr_console.model.progress import Note, Report, StopSignal
 from mongo_dr_console.model.trouble import Failed, Refused
 from mongo_dr_console.mongo.client import Client, told
 from mongo_dr_console.mongo.locks import DeploymentLock, read_lock, remove_lock
-from mongo_dr_console.mongo.owner import this_boot
 from mongo_dr_console.stores.catalogue import read_manifest
 from mongo_dr_console.stores.open import open_store
 from mongo_dr_console.stores.pruning import remove_snapshot

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pymongo.errors import AutoReconnect, PyMongoError
 
 from mongo_dr_console.config import Profile
+from mongo_dr_console.host import this_owner
 from mongo_dr_console.model.failover import Decision, Leader, Round, Standing, decide, followed
 from mongo_dr_console.model.failoverdoc import (
     EndpointContent,
@@ -24,7 +25,6 @@ from mongo_dr_console.model.failoverdoc import (
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble, Unreachable, WrongUse
 from mongo_dr_console.mongo.client import connect, told
 from mongo_dr_console.mongo.members import member_uri
-from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.mongo.probing import Probes
 from mongo_dr_console.mongo.proof import prove_primary
 from mongo_dr_console.workers.access import require

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mongo_dr_console.config import Profile
+from mongo_dr_console.host import this_owner
 from mongo_dr_console.model.hold import Hold, release_record, standing
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Trouble, WrongUse
-from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.stores import ledger
 from mongo_dr_console.stores.catalogue import list_all
 from mongo_dr_console.stores.open import choose_stores, open_answering

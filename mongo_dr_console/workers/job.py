@@ -28,6 +28,7 @@ from pymongo.errors import PyMongoError
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.engines.builtin.dump_memory import return_large_buffers
+from mongo_dr_console.host import this_boot
 from mongo_dr_console.model.jobview import JobPlan
 from mongo_dr_console.model.journal import (
     JobEnded,
@@ -49,7 +50,6 @@ from mongo_dr_console.model.progress import (
 from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import ExitCode, Failed, Interrupted, Partly, Trouble
 from mongo_dr_console.mongo.client import told
-from mongo_dr_console.mongo.owner import this_boot
 from mongo_dr_console.stores import patience
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.jobs import (

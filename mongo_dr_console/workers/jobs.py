@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from mongo_dr_console.config import Profile, load_config, state_path
+from mongo_dr_console.host import this_owner
 from mongo_dr_console.model.jobview import JobPlan, JobView, settled
 from mongo_dr_console.model.journal import JobEnded, JobStarted, Line, decode, decode_all, replay
 from mongo_dr_console.model.moment import moment_of
 from mongo_dr_console.model.trouble import Failed, Interrupted, Refused, Trouble, WrongUse
-from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.workers.access import needed_for, require
 from mongo_dr_console.workers.login import outliving
 

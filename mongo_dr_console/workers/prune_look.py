@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from mongo_dr_console.config import Profile
+from mongo_dr_console.host import this_owner
 from mongo_dr_console.model.catalogue import SnapshotEntry
 from mongo_dr_console.model.coverage import branch_name, ground
 from mongo_dr_console.model.hold import Hold, standing
@@ -16,7 +17,6 @@ from mongo_dr_console.model.retention import Decision, Facts, StoredSegments, de
 from mongo_dr_console.model.stretch import Stretch
 from mongo_dr_console.model.trouble import Refused, Trouble
 from mongo_dr_console.mongo.client import connect
-from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.stores import ledger
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.claims import uses

@@ -6,11 +6,11 @@ import os
 import socket
 
 from mongo_dr_console.config import Profile
+from mongo_dr_console.host import this_boot
 from mongo_dr_console.model.lock import LockInfo, reason_to_keep
 from mongo_dr_console.model.trouble import Refused, Trouble
 from mongo_dr_console.mongo.client import Client
 from mongo_dr_console.mongo.locks import read_lock, remove_lock
-from mongo_dr_console.mongo.owner import this_boot
 from mongo_dr_console.workers import jobs
 from mongo_dr_console.workers.access import require
 

@@ -21,13 +21,13 @@ from support.watched import nothing_written
 
 from mongo_dr_console.cli import main as cli
 from mongo_dr_console.config import Access, load_config
+from mongo_dr_console.host import this_owner
 from mongo_dr_console.model.failoverdoc import Pause
 from mongo_dr_console.model.journal import JobEnded, JobStarted, Line, encode
 from mongo_dr_console.model.plan import Plan
 from mongo_dr_console.model.position import Bound, Position
 from mongo_dr_console.model.progress import Checkpoint
 from mongo_dr_console.model.trouble import Refused, Trouble
-from mongo_dr_console.mongo.owner import this_owner
 from mongo_dr_console.workers import alerting, examine, holding, job, jobs, run_restore
 from mongo_dr_console.workers import failover_hand as by_hand
 from mongo_dr_console.workers.access import ConsoleAccess, needed_for, reaches, require_outside_stores

@@ -20,10 +20,10 @@ from support.jobs import NeverStop, run_here
 from support.keepkit import Here, Weeks, coverage_of, files_of, prepare_gone
 from support.prepared import PreparedProfile
 
+from mongo_dr_console.host import this_boot
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Progress
 from mongo_dr_console.model.trouble import Refused
-from mongo_dr_console.mongo.owner import this_boot
 from mongo_dr_console.stores import claims, ledger, pruning
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.claims import Claimant, claim_prune, reading

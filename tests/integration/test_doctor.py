@@ -79,8 +79,8 @@ def test_what_its_users_lack_and_what_was_left_behind(
 def test_the_block_of_a_job_at_work_is_not_taken_away(
     make_replica_set: MakeReplicaSet, profile_for: ProfileFor
 ) -> None:
+    from mongo_dr_console.host import this_owner
     from mongo_dr_console.mongo.locks import DeploymentLock
-    from mongo_dr_console.mongo.owner import this_owner
 
     own = make_replica_set(nodes=1)
     profile_for(own)
