@@ -14,7 +14,7 @@ from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.eventscan import touched
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.plan import PlanLimit
-from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.position import Position, Span
 
 KEPT = timedelta(hours=24)
 """How far back events are looked for."""
@@ -80,13 +80,22 @@ def unanswered(
     Args:
         identity: The deployment's: a restore into another one brings nothing back here.
     """
-    here = [r for r in restores if _is_of(r, identity)]
-    left = []
-    for event in events:
-        back = frozenset[str]().union(*(r.brought_back(event) for r in here))
-        if now - event.time <= KEPT and not to_bring_back(event) <= back:
-            left.append(event)
+    known = tuple(restores)
+    left = [e for e in events if now - e.time <= KEPT and not is_answered(e, known, identity)]
     return tuple(sorted(left, key=lambda e: (e.position, e.id), reverse=True))
+
+
+def is_answered(event: Event, restores: Iterable[Restored], identity: Identity | None) -> bool:
+    """Whether restores brought everything back that an event destroyed or changed."""
+    here = (r for r in restores if _is_of(r, identity))
+    return to_bring_back(event) <= frozenset[str]().union(*(r.brought_back(event) for r in here))
+
+
+def merged(known: Iterable[Event], looked: Span, found: Iterable[Event]) -> tuple[Event, ...]:
+    """What is known with what a look through a span found, oldest first. What reaches into the span is as it
+    was found now: nothing of it is known better from before."""
+    kept = [e for e in known if e.last < looked.start or e.position > looked.end]
+    return tuple(sorted({e.id: e for e in (*kept, *found)}.values(), key=lambda e: (e.position, e.id)))
 
 
 def _is_of(restore: Restored, identity: Identity | None) -> bool:

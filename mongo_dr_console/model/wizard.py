@@ -148,6 +148,15 @@ def known(readings: Readings, now: datetime, also: Event | None = None) -> Known
 # What is proposed
 
 
+def undoing(event: Event, state: WizardState | None = None) -> WizardState:
+    """The walk that undoes an event."""
+    state = replace(state or WizardState(), event=event)
+    if event.kind in LOGINS:
+        # Nothing can be left out of users and roles: only the time before is of use.
+        return replace(state, way="time", text=f"event:{event.id}", bound=Bound.BEFORE)
+    return replace(state, way="event")
+
+
 def propose_way(state: WizardState, facts: Known) -> WizardState:
     """Where nothing was chosen yet: the one event; of a deployment that is gone, all that is kept of it."""
     if facts.down:

@@ -113,12 +113,17 @@ def find_events(
     Raises:
         Unreachable, Failed: As the source says.
     """
-    found = _scanned(source, since, until, wanted or Filter(), slow=slow)
+    found = scan_events(source, since, until, wanted or Filter(), slow=slow)
     return [_with_before(source, e) for e in found]
 
 
-def _scanned(
-    source: StreamSource, since: Position | None, until: Position | None, wanted: Filter, *, slow: bool
+def scan_events(
+    source: StreamSource,
+    since: Position | None,
+    until: Position | None,
+    wanted: Filter,
+    *,
+    slow: bool = False,
 ) -> list[Event]:
     """The same without what lies before each, which is read for one at a time."""
     found: list[Event] = []
@@ -150,7 +155,7 @@ def find_event(source: StreamSource, identity: str) -> Event:
     for since in (recent, None) if recent is not None else (None,):
         for slow, minimum in _FROM_THE_USUAL_ON:
             try:
-                events = _scanned(source, since, None, Filter(minimum=minimum), slow=slow)
+                events = scan_events(source, since, None, Filter(minimum=minimum), slow=slow)
                 return _with_before(source, event_by_id(events, identity))
             except WrongUse as trouble:
                 if trouble.code != "event-unknown":
@@ -165,7 +170,7 @@ def event_of(source: StreamSource, operation: Operation) -> Event | None:
     for slow, minimum in _FROM_THE_USUAL_ON:
         # Those that are spread over hours, for which hours are read, are deletes.
         if operation.op == "d" or not slow:
-            for event in _scanned(source, at, at, Filter(minimum=minimum), slow=slow):
+            for event in scan_events(source, at, at, Filter(minimum=minimum), slow=slow):
                 if is_part(operation, event):
                     return _with_before(source, event)
     return None

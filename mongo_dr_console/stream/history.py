@@ -125,6 +125,21 @@ class History:
     def latest(self) -> Position | None:
         return max((s.end for s in self._spans), default=None)
 
+    @property
+    def unread(self) -> tuple[Unread, ...]:
+        """What could not be asked."""
+        return self._unread
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """What is known to be damaged."""
+        return self._damage
+
+    def source_of(self, position: Position) -> str:
+        """Whose part a position is read from first; empty where none has it."""
+        part = self._best(position, {}, inclusive=True)
+        return "" if part is None else part.name
+
     def told(self) -> str:
         """Which sources there are, for people."""
         return ", ".join(dict.fromkeys(p.name for p in self._parts)) or "none"

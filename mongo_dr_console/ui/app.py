@@ -354,7 +354,8 @@ class ConsoleApp(App[None]):
             self.say_problem(problem_of(trouble))
 
     def open_key(self, key: str) -> None:
-        """Opens what a row points to: ``event:<id>``, ``job:<id>`` or ``snapshot:<name>@<store>``."""
+        """Opens what a row points to: ``event:<id>``, ``job:<id>``, ``snapshot:<name>@<store>``,
+        ``command:<id>``."""
         kind, _, name = key.partition(":")
         if self.options.replayed is not None:
             self.say(RECORDED, level="warning")
@@ -371,6 +372,8 @@ class ConsoleApp(App[None]):
 
             snapshot, _, store = name.rpartition("@")
             self.push_screen(SnapshotScreen(snapshot, store))
+        elif kind == "command":
+            self.run_command(name)
         else:
             self.say("This row opens nothing. Events, jobs and snapshots can be opened.")
 

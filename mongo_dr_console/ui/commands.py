@@ -53,6 +53,8 @@ class Command:
         choose: What it does with one of them.
         about: A sentence about one of them; empty: what ``help`` says.
         of_recording: Whether it is there in a recording only.
+        takes: What may be typed behind its name besides the choices, as in ``find -2d``; empty: nothing. It
+            is given to ``choose``.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Command:
     choose: Callable[[ConsoleApp, str], None] | None = None
     about: Callable[[str], str] = nothing_about
     of_recording: bool = False
+    takes: str = ""
 
 
 def command_behind(binding: Binding) -> str:

@@ -33,6 +33,7 @@ NOT_OF_A_RECORDING = (
     "drill",
     "operations",
     "document",
+    "find",
     "holds",
     "hold",
     "hold-release",

@@ -52,6 +52,15 @@ def command_offers(app: ConsoleApp) -> list[Offer]:
     return [offer for command in app.commands.values() for offer in _of(app, command)]
 
 
+def typed_offers(app: ConsoleApp, typed: str) -> list[Offer]:
+    """A command that takes words of one's own, with those that were typed behind its name."""
+    name, _, words = " ".join(typed.split()).partition(" ")
+    command = app.commands.get(name.lower())
+    if command is None or not command.takes or not words:
+        return []
+    return [_chosen(app, command, words, app.refusal(command))]
+
+
 def matching(known: Iterable[Offer], typed: str) -> list[Offer]:
     """Those that what was typed may mean, the likeliest first; all of them where nothing was typed.
 

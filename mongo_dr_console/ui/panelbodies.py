@@ -233,6 +233,7 @@ def events_body(panel: Panel, width: int) -> Body:
     wide = min(_LONGEST_SOURCE, max((cell_len(plain(row.cells[1])) for row in rows), default=0))
     items = [_event_item(row, wide, width) for row in rows]
     items += [note_item(row, width) for row in notes_of(panel)]
+    items.append(Item((line(("  older …", "dim")),), "older …", "command:find"))
     head = trouble_lines(panel, width)
     return Body(f"5 {panel.title}", panel.level, head, tuple(items))
 

@@ -34,7 +34,8 @@ HELP = {
     4: "What can be restored to. Above what happened (▲ snapshot, ✗ event), below ═ covered and ░ gap; no "
     "zoom hides a gap. Then the gaps with their causes, and the stream with its lag.",
     5: "What happened, the newest first: destructive operations in the oplog, backups, members that went and "
-    "came. Enter on an event opens the walk to a restore with it chosen, O the operations around it.",
+    "came. Enter on an event opens the walk to a restore with it chosen, O the operations around it, E the "
+    "events of days, also older than the live oplog.",
     6: "Backups, restores, drills and their like on this host, and the one of another host that has the "
     "deployment's lock. Enter opens one; leaving it never stops it.",
 }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from mongo_dr_console.model.alert import EVERYTHING
 from mongo_dr_console.model.bundledoc import BundleDocument
 from mongo_dr_console.model.drill import DrillRecord
 from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.eventsearch import Looked
 from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding
 from mongo_dr_console.model.hold import Hold
@@ -32,7 +34,13 @@ from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.redaction import redacted
 from mongo_dr_console.model.scheduleview import ScheduleDocument
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble, WrongUse
-from mongo_dr_console.model.when import event_by_id, limit_before, limit_through, parse_when
+from mongo_dr_console.model.when import (
+    event_by_id,
+    limit_before,
+    limit_through,
+    parse_range,
+    parse_when,
+)
 from mongo_dr_console.workers import jobs
 from mongo_dr_console.workers.access import ConsoleAccess, needed_for, require
 from mongo_dr_console.workers.jobs import JobFolder
@@ -143,6 +151,44 @@ class Desk:
             events=lambda wanted: event_by_id(list(events), wanted),
         )
         return limit_before(when) if bound is Bound.BEFORE else limit_through(when)
+
+    def find_range(
+        self, text: str, events: Sequence[Event], latest: Position | None
+    ) -> tuple[Position, Position | None]:
+        """What a text for a range means: ``FROM`` or ``FROM..TO``, times as ``limit`` takes them.
+
+        Raises:
+            WrongUse: It is none.
+        """
+        return parse_range(
+            text,
+            now=datetime.now(UTC),
+            latest=latest,
+            events=lambda wanted: event_by_id(list(events), wanted),
+        )
+
+    def find(
+        self,
+        start: Position,
+        end: Position | None,
+        tell: Callable[[Looked], None],
+        stop: threading.Event,
+        known: Looked | None = None,
+    ) -> Looked:
+        """Looks for events in a range, both ends included, in the live oplog and in what the stream kept.
+
+        Args:
+            end: None: to the newest entry.
+            tell: Is given what is known, again and again, in the caller's thread.
+            stop: Ends it within moments once it is set.
+            known: A search that this one goes on from, further back.
+
+        Raises:
+            Trouble: The profile says no way to the deployment. What fails else is told in the result.
+        """
+        from mongo_dr_console.workers.eventsearch import search_events
+
+        return search_events(self.profile, start, end, tell, stop, known)
 
     def contents(self, snapshot: str, store: str) -> tuple[Content, ...]:
         """What a snapshot holds, by name.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import pymongo
 
 from mongo_dr_console.model.event import Event
-from mongo_dr_console.model.eventfacts import KEPT, EventFacts
+from mongo_dr_console.model.eventfacts import KEPT, EventFacts, merged
 from mongo_dr_console.model.eventscan import DROP_WAIT_SECONDS, Filter
 from mongo_dr_console.model.position import Position, Span
 from mongo_dr_console.model.trouble import Trouble
@@ -110,10 +110,7 @@ class EventHunt:
         return found
 
     def _take(self, looked: Span, found: Iterable[Event]) -> None:
-        """What reaches into the span is as it was found now: nothing of it is known better from before."""
-        kept = [e for e in self._events if e.last < looked.start or e.position > looked.end]
-        merged = {e.id: e for e in (*kept, *found)}
-        self._events = tuple(sorted(merged.values(), key=lambda e: (e.position, e.id)))
+        self._events = merged(self._events, looked, found)
 
 
 def _back(position: Position, seconds: int) -> Position:

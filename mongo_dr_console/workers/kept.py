@@ -29,15 +29,24 @@ def kept_oplog(
     Raises:
         WrongUse: There is no such branch.
     """
+    return kept_and_unread(profile, client, identity, branch)[0]
+
+
+def kept_and_unread(
+    profile: Profile, client: Client | None, identity: Identity | None = None, branch: str | None = None
+) -> tuple[History, dict[str, Trouble]]:
+    """The same, and by name why a store was left out."""
     snapshots: list[SnapshotEntry] = []
     stores = []
-    for store in open_answering(profile)[0].values():
+    answering, unread = open_answering(profile)
+    for name, store in answering.items():
         try:
             snapshots += list_snapshots(store, known_of(profile, store))
-        except Trouble:
+        except Trouble as trouble:
+            unread[name] = trouble
             continue
         stores.append(store)
     keeps = keeps_of(profile, stores)
     gathered = gather(snapshots, client, profile.environment, keeps.values())
     whose = identity or identity_of([s for s in snapshots if s.restorable], gathered.live, gathered.stretches)
-    return history_of(gathered, keeps, client, whose, branch)
+    return history_of(gathered, keeps, client, whose, branch), unread

@@ -1,4 +1,4 @@
-"""The commands that look at operations, and what is done from one of them."""
+"""The commands that look at events and operations, and what is done from one of them."""
 
 from __future__ import annotations
 
@@ -46,9 +46,12 @@ def _pointed(app: ConsoleApp) -> Position | None:
     """The position that the screen is about: the wizard's limit, or the event under the cursor."""
     from mongo_dr_console.model.wizard import Step, stops_at
     from mongo_dr_console.ui.screens.dashboard import Dashboard
+    from mongo_dr_console.ui.screens.events import EventsScreen
     from mongo_dr_console.ui.wizard.screen import WizardScreen
 
     screen = app.screen
+    if isinstance(screen, EventsScreen):
+        return None if screen.chosen is None else screen.chosen.position
     if isinstance(screen, WizardScreen) and screen.step is Step.WHEN:
         try:
             limit = stops_at(screen.state, screen.known)
@@ -73,6 +76,54 @@ def _known(app: ConsoleApp) -> Known:
     from mongo_dr_console.model.wizard import known
 
     return known(app.view.readings, app.clock())
+
+
+def _find(app: ConsoleApp) -> None:
+    from mongo_dr_console.model.eventsearch import USUAL_RANGE
+    from mongo_dr_console.ui.screens.events import EventsScreen
+
+    if isinstance(app.screen, EventsScreen):
+        ask_range(app)
+    else:
+        _find_in(app, USUAL_RANGE)
+
+
+def _find_in(app: ConsoleApp, text: str) -> None:
+    from mongo_dr_console.ui.screens.events import EventsScreen
+
+    start, end = _read_range(app, text)
+    if isinstance(app.screen, EventsScreen):
+        app.screen.search(start, end)
+    else:
+        app.push_screen(EventsScreen(start, end))
+
+
+def ask_range(app: ConsoleApp) -> None:
+    """Asks for another range and looks through that."""
+    _work(app, _ask_range(app))
+
+
+async def _ask_range(app: ConsoleApp) -> None:
+    from mongo_dr_console.ui.screens.events import EventsScreen
+    from mongo_dr_console.ui.screens.wanted import RangeDialog
+
+    screen = app.screen
+    wanted = await app.push_screen_wait(RangeDialog(lambda text: _read_range(app, text)))
+    if wanted is not None and isinstance(screen, EventsScreen):
+        screen.search(*wanted)
+
+
+def _read_range(app: ConsoleApp, text: str) -> tuple[Position, Position | None]:
+    facts = _known(app)
+    return app.desk.find_range(text, facts.events, facts.latest)
+
+
+def undo_event(app: ConsoleApp, event: Event) -> None:
+    """Opens the wizard with this event chosen, or goes back to the one that is open."""
+    from mongo_dr_console.model.wizard import undoing
+
+    wizard = _wizard(app)
+    _walk_with(app, undoing(event, None if wizard is None else wizard.state))
 
 
 def _document(app: ConsoleApp) -> None:
@@ -185,6 +236,18 @@ def _work(app: ConsoleApp, work: Coroutine[Any, Any, None]) -> None:
 
 
 COMMANDS: tuple[Command, ...] = (
+    Command(
+        "find",
+        "E",
+        "find events",
+        "Events over days, also older than the live oplog: of the last three, or of what is typed behind it "
+        "(find -10d, find -3d..-1d).",
+        _find,
+        group="Watching",
+        choose=_find_in,
+        about=lambda text: f"Look for events in {text}.",
+        takes="FROM..TO",
+    ),
     Command(
         "operations",
         "O",

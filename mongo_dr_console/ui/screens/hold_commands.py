@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from mongo_dr_console.model.event import Event
     from mongo_dr_console.model.hold import Hold
     from mongo_dr_console.ui.app import ConsoleApp
     from mongo_dr_console.workers.holding import Noted
@@ -55,8 +56,11 @@ def _subject(app: ConsoleApp) -> tuple[str, str]:
     snapshot under the cursor; empty: nothing."""
     from mongo_dr_console.model.wizard import known
     from mongo_dr_console.ui.screens.dashboard import Dashboard
+    from mongo_dr_console.ui.screens.events import EventsScreen
     from mongo_dr_console.ui.screens.snapshot import SnapshotScreen
 
+    if isinstance(app.screen, EventsScreen):
+        return _all_of(app.screen.chosen)
     if isinstance(app.screen, SnapshotScreen):
         return app.screen.snapshot, ""
     if not isinstance(app.screen, Dashboard):
@@ -69,6 +73,15 @@ def _subject(app: ConsoleApp) -> tuple[str, str]:
     events = known(app.view.readings, app.clock()).events
     event = next((e for e in events if e.id == name), None)
     return f"event:{name}", "" if event is None else f"{event.kind} {event.namespace}"
+
+
+def _all_of(event: Event | None) -> tuple[str, str]:
+    """What an event touched, with the entry before it, which a restore goes back to."""
+    from mongo_dr_console.model.operationpage import just_before
+
+    if event is None:
+        return "", ""
+    return f"{just_before(event.position)}..{event.last}", f"{event.kind} {event.namespace}"
 
 
 def _release(app: ConsoleApp) -> None:

@@ -13,7 +13,7 @@ from textual.widgets import Input
 
 from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import Line, fitted, line, pad, with_role, wrapped
-from mongo_dr_console.ui.offers import Offer, command_offers, matching, screen_offers
+from mongo_dr_console.ui.offers import Offer, command_offers, matching, screen_offers, typed_offers
 from mongo_dr_console.ui.screens.leaving import Leaving
 from mongo_dr_console.ui.view import View
 from mongo_dr_console.ui.widgets.lines_view import LinesView
@@ -117,7 +117,7 @@ class Palette(ModalScreen[None], Leaving[None]):
         if typed is None:
             typed = self.query_one("#typed", Input).value
         app = cast("ConsoleApp", self.app)
-        known = [*command_offers(app), *screen_offers(app, self._below)]
+        known = [*typed_offers(app, typed), *command_offers(app), *screen_offers(app, self._below)]
         self._found = matching(known, typed)
         names = [offer.name for offer in self._found]
         # The cursor stays on what it was put on, wherever that is now: enter must not run something else.

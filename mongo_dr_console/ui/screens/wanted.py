@@ -11,6 +11,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from mongo_dr_console.model.documentid import parse_identity
+from mongo_dr_console.model.eventsearch import USUAL_RANGE
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import WrongUse
@@ -60,6 +61,35 @@ class PositionDialog(FieldsDialog[Position]):
     def answer(self) -> Position | None:
         try:
             return self._read(self.field("time"))
+        except WrongUse as wrong:
+            self.complain(f"{wrong.message} {wrong.hint}")
+            return None
+
+
+class RangeDialog(FieldsDialog[tuple[Position, Position | None]]):
+    """Asks for a range to look for events in.
+
+    Args:
+        read: What a text for a range means.
+    """
+
+    AUTO_FOCUS = "#range"
+
+    def __init__(self, read: Callable[[str], tuple[Position, Position | None]]) -> None:
+        forms = (
+            "FROM, or FROM..TO: -2d, -3d..-1d, 2026-11-20T00:00:00Z..latest. A time, a position t:i, "
+            "event:ID, or latest."
+        )
+        super().__init__("Look for events", wrapped(forms, DIALOG_WIDTH), "Look")
+        self._read = read
+
+    def fields(self) -> Iterable[Widget]:
+        yield Input(USUAL_RANGE, id="range", compact=True)
+        yield LinesView([Line()], id="hint")
+
+    def answer(self) -> tuple[Position, Position | None] | None:
+        try:
+            return self._read(self.field("range"))
         except WrongUse as wrong:
             self.complain(f"{wrong.message} {wrong.hint}")
             return None

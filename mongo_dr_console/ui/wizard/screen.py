@@ -14,11 +14,10 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Button, ContentSwitcher, Input
 
-from mongo_dr_console.model.event import LOGINS, Event
-from mongo_dr_console.model.position import Bound
+from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.trouble import WrongUse
 from mongo_dr_console.model.when import event_by_id
-from mongo_dr_console.model.wizard import Base, Known, Step, WizardState, known
+from mongo_dr_console.model.wizard import Base, Known, Step, WizardState, known, undoing
 from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import wrapped
 from mongo_dr_console.ui.screens.ownkeys import OwnKeys
@@ -246,11 +245,7 @@ def open_wizard(
     state = state or WizardState()
     if event is not None:
         found = _event(known(view.readings, view.now), event)
-        if found is not None and found.kind in LOGINS:
-            # Nothing can be left out of users and roles: only the time before is of use.
-            state = replace(state, way="time", text=f"event:{found.id}", bound=Bound.BEFORE)
-        else:
-            state = replace(state, way="event", event=found)
+        state = replace(state, way="event") if found is None else undoing(found, state)
         if found is None:
             app.say(f"Event {event} is not known any more: choose another one, or a time.", level="warning")
     if snapshot is not None:
