@@ -9,6 +9,7 @@ import inspect
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
@@ -285,6 +286,8 @@ LOOKING: dict[str, Callable[[Desk, Plan], object]] = {
     "drills": lambda d, _: d.drills(),
     "event_of": lambda d, p: d.event_of(d.operations(p.snapshot.end, "after", 10, "").found[0].operation),
     "failovers": lambda d, _: d.failovers(),
+    "find": lambda d, p: d.find(p.snapshot.end, None, lambda _: None, threading.Event()),
+    "find_range": lambda d, _: d.find_range("-2d..-1d", [], None),
     "folder": lambda d, _: d.folder(RESTORED),
     "holds": lambda d, _: d.holds(),
     "jobs": lambda d, _: d.jobs(),

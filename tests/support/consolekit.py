@@ -9,7 +9,9 @@ then: screen_text(app), app.desk.done, app.feed.push(...)
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,8 @@ from textual.pilot import Pilot
 from mongo_dr_console.config import Access, Profile
 from mongo_dr_console.model.bundledoc import BundleDocument, NotBundled
 from mongo_dr_console.model.drill import DrillRecord
-from mongo_dr_console.model.event import Event
+from mongo_dr_console.model.event import Event, EventSelector
+from mongo_dr_console.model.eventsearch import Looked
 from mongo_dr_console.model.failoverdoc import FailoverRecord
 from mongo_dr_console.model.finding import Finding, fine
 from mongo_dr_console.model.hold import Hold
@@ -113,6 +116,12 @@ class FakeDesk(Desk):
         )
         self.oplog: StreamSource = Recorded(_some_operations())
         """What operations are read from."""
+        self.searched: tuple[Looked, ...] = (Looked(_TWO_DAYS_AGO, events=(_SPOILT,), reached=_TWO_DAYS_AGO),)
+        """What a search for events tells, one after the other."""
+        self.search_hangs = False
+        """Whether it goes on until it is stopped."""
+        self.stopped = threading.Event()
+        """Set when a search was stopped."""
         self.the_holds: tuple[tuple[Hold, ...], dict[str, Trouble]] = ((), {})
         self.the_drills: tuple[list[DrillRecord], list[str]] = ([drill()], [])
         self.ledger: tuple[tuple[FailoverRecord, ...], tuple[str, ...]] = ((), ())
@@ -156,6 +165,24 @@ class FakeDesk(Desk):
         self._asked("event_of", operation.position)
         return finder.event_of(self.oplog, operation)
 
+    def find(
+        self,
+        start: Position,
+        end: Position | None,
+        tell: Callable[[Looked], None],
+        stop: threading.Event,
+        known: Looked | None = None,
+    ) -> Looked:
+        self._asked("find", start, end, known)
+        looked = Looked(start, end)
+        for step in self.searched:
+            looked = replace(step, start=start, end=end)
+            tell(looked)
+        if self.search_hangs:
+            stop.wait()
+            self.stopped.set()
+        return looked.over()
+
     def holds(self) -> tuple[tuple[Hold, ...], dict[str, Trouble]]:
         self._asked("holds")
         return self.the_holds
@@ -192,6 +219,23 @@ class FakeDesk(Desk):
         self.asked.append((name, *arguments))
         if name in self.failing:
             raise self.failing[name]
+
+
+_TWO_DAYS_AGO = Position(int(NOW.timestamp()) - 2 * 86400, 1)
+_SPOILT = Event(
+    id="5b01170d",
+    kind="mass-update",
+    position=_TWO_DAYS_AGO,
+    last=_TWO_DAYS_AGO,
+    time=_TWO_DAYS_AGO.time,
+    namespace="shop.products",
+    operations=800,
+    documents=800,
+    before=None,
+    selector=EventSelector(
+        first=_TWO_DAYS_AGO, last=_TWO_DAYS_AGO, op="u", namespaces=("shop.products",), fields=("price",)
+    ),
+)
 
 
 def _some_operations() -> Oplog:

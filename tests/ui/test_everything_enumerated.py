@@ -34,6 +34,7 @@ from mongo_dr_console.ui.screens.dashboard import Dashboard
 from mongo_dr_console.ui.screens.document import DocumentScreen
 from mongo_dr_console.ui.screens.drill_dialog import DrillDialog
 from mongo_dr_console.ui.screens.drills import DrillScreen, DrillsScreen
+from mongo_dr_console.ui.screens.events import EventsScreen
 from mongo_dr_console.ui.screens.facts import FactsScreen
 from mongo_dr_console.ui.screens.failover import FailoverScreen
 from mongo_dr_console.ui.screens.help import Help
@@ -48,7 +49,7 @@ from mongo_dr_console.ui.screens.schedule import ScheduleScreen
 from mongo_dr_console.ui.screens.silence import SilenceDialog
 from mongo_dr_console.ui.screens.snapshot import SnapshotScreen
 from mongo_dr_console.ui.screens.typed import TypedConfirmation
-from mongo_dr_console.ui.screens.wanted import BringBackDialog, DocumentDialog, PositionDialog
+from mongo_dr_console.ui.screens.wanted import BringBackDialog, DocumentDialog, PositionDialog, RangeDialog
 from mongo_dr_console.ui.wizard.bases import BasesScreen
 from mongo_dr_console.ui.wizard.screen import WizardScreen
 from mongo_dr_console.workers import jobs
@@ -81,6 +82,8 @@ SCREENS: dict[str, tuple[type[Screen[Any]], Way]] = {
     "position": (PositionDialog, ("1", "O")),
     "document": (DocumentScreen, ("5", "O", "d")),
     "which document": (DocumentDialog, (":", *"document", "enter")),
+    "events over days": (EventsScreen, ("E",)),
+    "which range": (RangeDialog, ("E", "t")),
     "holds": (HoldsScreen, ("K",)),
     "arm": (Arm, ("A",)),
     **{f"wizard {int(step)}": (WizardScreen, step) for step in Step},
@@ -112,6 +115,7 @@ ASKED = (
     "schedule",
     "operations",
     "holds",
+    "events",
 )
 """Groups of workers that end by themselves."""
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import pytest
@@ -104,6 +105,7 @@ class Down:
         raise NotImplementedError
 
 
+@cache
 def days(hours: int = 72) -> Oplog:
     """A write every ten minutes, a drop every seven hours, mass deletes and updates, and one that is slow."""
     log = Oplog(now=BORN)
@@ -212,9 +214,11 @@ def test_what_is_damaged_is_passed_over_and_said() -> None:
     damaged = at(log, 20)
     case.kept[0].broken = Span(damaged, damaged)
     found = case.search(at(log, 0))
-    # An event is read on until it has ended, which may be on the other side.
-    quick = [e for e in find_events(Recorded(log)) if not -6 * HOUR < e.position.t - damaged.t < HOUR]
-    assert {e.id for e in quick} <= set(ids(found)) and quick[0].position < damaged
+    quick = find_events(Recorded(log))
+    newer, older = [{e.id for e in quick if (e.position > damaged) is later} for later in (True, False)]
+    assert newer <= set(ids(found))
+    # An event is read on until it has ended, which of some is on the other side.
+    assert len(older & set(ids(found))) > len(older) / 2
     passed = [text for text in found.unread if "spread over hours" not in text]
     assert 1 <= len(passed) <= 3 and all(text.endswith("A segment is damaged.") for text in passed)
     assert passed[0].startswith("2026-11-19T07:03:50Z to 2026-11-19T07:07:50Z was not looked through")
