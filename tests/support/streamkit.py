@@ -103,3 +103,11 @@ def oplog_between(client: Any, after: Position, end: Position) -> list[bytes]:
 
 def committed(client: Any) -> Position:
     return majority_position(client)[0]
+
+
+def roll_over(client: Any, position: Position) -> None:
+    """Writes until the live oplog begins after a position."""
+    while client.local["oplog.rs"].find_one({}, sort=[("$natural", 1)])["ts"] <= position.timestamp:
+        client.filler.c.insert_many([{"text": "x" * 2**20} for _ in range(5)])
+        client.admin.command("fsync")
+        client.filler.c.drop()
