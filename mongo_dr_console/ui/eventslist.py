@@ -107,8 +107,8 @@ def _progress(looked: Looked) -> str:
         return "The sources are being asked … esc leaves."
     if looked.slow is not None:
         at = f"now at {moment(looked.slow.time)}"
-        return f"{found} so far; looking for deletes spread over hours, {at} … esc leaves."
-    back = f"looked through back to {moment(looked.reached.time)}, {looked.share:.0%}"
+        return f"{found} so far; then deletes spread over hours, {at} … esc leaves."
+    back = f"back to {moment(looked.reached.time)} ({looked.share:.0%})"
     return f"{found} so far; {back} … esc leaves."
 
 

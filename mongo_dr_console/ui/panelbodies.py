@@ -22,6 +22,7 @@ from mongo_dr_console.ui.panels import (
     Body,
     Item,
     body_of,
+    has_told,
     note_item,
     notes_of,
     row_text,
@@ -233,7 +234,8 @@ def events_body(panel: Panel, width: int) -> Body:
     wide = min(_LONGEST_SOURCE, max((cell_len(plain(row.cells[1])) for row in rows), default=0))
     items = [_event_item(row, wide, width) for row in rows]
     items += [note_item(row, width) for row in notes_of(panel)]
-    items.append(Item((line(("  older …", "dim")),), "older …", "command:find"))
+    if rows or has_told(panel):
+        items.append(Item((line(("  older …", "dim")),), "older …", "command:find"))
     head = trouble_lines(panel, width)
     return Body(f"5 {panel.title}", panel.level, head, tuple(items))
 

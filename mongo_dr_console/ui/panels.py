@@ -117,7 +117,12 @@ def body_of(panel: Panel, number: int, width: int) -> Body:
 
 def notes_of(panel: Panel) -> tuple[Row, ...]:
     """The sentences below its rows; none while its source has told nothing: there is nothing to say of it."""
-    return () if panel.trouble and panel.age == UNKNOWN else panel.notes
+    return panel.notes if has_told(panel) else ()
+
+
+def has_told(panel: Panel) -> bool:
+    """Whether its source has told anything yet, also long ago."""
+    return not (panel.trouble and panel.age == UNKNOWN)
 
 
 def row_text(row: Row) -> str:

@@ -70,9 +70,9 @@ FAILED = replace(
 )
 
 STATES: dict[str, tuple[Looked, bool, list[str]]] = {
-    "searching": (HALF, True, ["3 events so far", "looked through back to", "%", "esc leaves", "▶"]),
+    "searching": (HALF, True, ["3 events so far", "so far; back to", "%", "esc leaves", "▶"]),
     "slow ones": (SLOW, True, ["5 events so far", "spread over hours", "now at"]),
-    "found": (FOUND, False, ["5 events; looked through", "mass-update", "further back", "operations"]),
+    "found": (FOUND, False, ["5 events; looked through", "mass-update", "p earlier", "operations"]),
     "nothing": (NONE, False, ["0 events", "No drop, mass delete", ":document"]),
     "gap": (GAP, False, ["! Nothing has the oplog between", "torn", "! Nothing has the oplog before"]),
     "failed": (FAILED, False, ["? Store s3[/] does not answer", "? Nothing before", "3 events"]),

@@ -79,7 +79,7 @@ class Scene:
         return History(parts, spans, unread=gone)
 
     def search(self, start: Position, end: Position | None = None, known: Looked | None = None) -> Looked:
-        search = EventSearch(start, end, Filter(), self._tell, self.stop, known)
+        search = EventSearch(start, end, Filter(), self._tell, self.stop, known, clock=lambda: 0.0)
         try:
             alive = search.look_at_live(Down() if self.live is None else self.live)
             if not search.complete:

@@ -26,7 +26,7 @@ from mongo_dr_console.ui.widgets.row_list import RowList
 
 class _Rows(RowList):
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "pick", "restore…", id="events.open"),
+        Binding("enter", "pick", "undo…", id="events.open"),
     ]
 
 
@@ -41,7 +41,7 @@ class EventsScreen(ListScreen):
     DEFAULT_CSS = "EventsScreen #chosen { padding: 0 1; }"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("o", "app.run_command('operations')", "operations", id="events.operations"),
-        Binding("p", "earlier", "further back", id="events.earlier"),
+        Binding("p", "earlier", "earlier", id="events.earlier"),
         Binding("t", "range", "range…", id="events.range"),
         Binding("h", "app.run_command('hold')", "hold…", show=False, id="events.hold"),
         Binding("escape", "back", "back", id="events.back"),
