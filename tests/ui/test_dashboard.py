@@ -162,8 +162,8 @@ async def test_the_cursor_moves_over_rows_and_stays_on_its_row() -> None:
         assert item is not None and item.key == "event:aaaaaaaa"
         await pilot.press("enter")
         assert opened == ["event:aaaaaaaa"]
-        await pilot.press("up", "k", "k", "k", "enter", "G", "enter")
-        assert opened[1:] == ["event:cccccccc", "event:aaaaaaaa"]
+        await pilot.press("up", "k", "k", "k", "enter", "G", "enter", "k", "enter")
+        assert opened[1:] == ["event:cccccccc", "command:find", "event:aaaaaaaa"]
 
 
 async def test_a_row_that_points_to_nothing_says_so() -> None:
