@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 from support import twin
 from support.jobs import backup_here, plan_for
@@ -43,6 +43,8 @@ VICTIMS = ("job", "primary", "all")
 # asked for.
 SOME_VICTIMS = VICTIMS if ROUNDS > 1 else ("one by chance",)
 DATABASE = "killed"
+CHANGED_WHILE_READ = {26, 175}
+"""NamespaceNotFound, QueryPlanKilled: a collection was dropped or renamed between two batches."""
 
 
 @dataclass
@@ -64,7 +66,12 @@ class Stage:
         with closing(self.client()) as client:
             last = None
             while True:
-                found = twin.state_of(client, DATABASE)
+                try:
+                    found = twin.state_of(client, DATABASE)
+                except OperationFailure as error:
+                    if error.code not in CHANGED_WHILE_READ:
+                        raise
+                    continue
                 if found == last:
                     return found
                 last = found
