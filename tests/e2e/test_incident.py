@@ -34,7 +34,7 @@ def test_dropped_and_brought_back(
     engineer.terminal.press("enter")
     engineer.sees("not armed")
     engineer.arms()
-    engineer.confirms("practice/practice/shop.orders")
+    engineer.confirms("practice/practice/shop.orders", "Restore")
     job = engineer.job_on_screen("restore")
     engineer.sees("● running")
     engineer.terminal.press("d")
@@ -56,14 +56,14 @@ def test_dropped_and_brought_back(
     engineer.arms()
     engineer.terminal.press("u")
     engineer.sees("Take this restore back?")
-    engineer.confirms(job)
+    engineer.confirms(job, "Undo")
     engineer.job_on_screen("undo")
     engineer.sees("✓ done")
     assert shop.orders.count_documents({}) < 10_000
     assert [n for n in shop.list_collection_names() if n.startswith("mdr_")]
 
     engineer.terminal.press("c")
-    engineer.confirms(job)
+    engineer.confirms(job, "Accept")
     engineer.job_on_screen("accept")
     engineer.sees("✓ done")
     assert not [n for n in shop.list_collection_names() if n.startswith("mdr_")]

@@ -26,7 +26,7 @@ def test_all_see_the_same_step(practice: Practice, sits_down: Callable[..., Engi
     first.terminal.press("enter")
     first.sees("not armed")
     first.arms()
-    first.confirms("practice/practice/shop.orders")
+    first.confirms("practice/practice/shop.orders", "Restore")
     job = first.job_on_screen("restore")
     second.attaches(job)
 

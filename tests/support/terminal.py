@@ -157,6 +157,11 @@ class Terminal:
         return self.wait_for(lambda shown: text not in shown, seconds, f"{text!r} to go")
 
     @property
+    def cursor_row(self) -> int:
+        """Where the cursor stands, from the top."""
+        return int(self._screens[self._alternate].cursor.y)
+
+    @property
     def cpu_seconds(self) -> float:
         """Processor time that the process itself used so far (Linux)."""
         return cpu_seconds_of(self.pid)
