@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from support.consolekit import SIZES, at_rest, screen_text
+from support.consolekit import SIZES, answered, at_rest, screen_text
 from support.states import LONG, ODD_COLLECTION, ODD_DATABASE, STATES
 from support.wizardkit import desk_of, namespace, plan, wizard_console
 from textual.pilot import Pilot
@@ -151,8 +151,7 @@ def test_a_step(look: str, size: tuple[int, int], snap_compare: SnapCompare) -> 
     async def walk(pilot: Pilot[Any]) -> None:
         for key in keys:
             await pilot.press({"-": "minus", ":": "colon"}.get(key, key))
-            await pilot.pause()
-            await pilot.app.workers.wait_for_complete()
+            await answered(pilot)
         await at_rest(pilot)
         assert isinstance(pilot.app, ConsoleApp)
         seen.append(screen_text(pilot.app))
