@@ -4,7 +4,6 @@ are enumerated, and at access watch a whole agent runs while server and store ar
 
 from __future__ import annotations
 
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from support import failoverstates, streamkit
 from support.agentkit import add_segments
+from support.failoverkit import until
 from support.jobs import backup_here
 from support.prepared import PreparedProfile
 from support.scene import call
@@ -176,10 +176,7 @@ class Running:
         self.agent = ProfileAgent(given, self.told.append)
 
     def until(self, what: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
-        while not what():
-            assert time.monotonic() < deadline, (self.told, self.state)
-            time.sleep(0.05)
+        until(what, 60, lambda: (self.told, self.state))
 
     @property
     def state(self) -> StreamFacts | None:
