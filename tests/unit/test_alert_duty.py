@@ -232,6 +232,7 @@ def test_only_who_may_operate_orders_anything(scene: Scene) -> None:
 def test_who_only_watches_tells_people_and_leaves_the_store_alone(scene: Scene, tmp_path: Path) -> None:
     """It hears what is ordered there, takes over nothing that a leader remembers, and writes nothing."""
     scene.see(70, 60, sent=1)
+    acknowledge("test", scene.profile, scene.duty.facts.running_alerts[0].id)
     silence("test", scene.profile, "all", timedelta(days=9999))
     lying = files_in(tmp_path / "store")
     watching = scene.profile.model_copy(update={"access": "watch", "state_dir": tmp_path / "watching"})
