@@ -515,7 +515,10 @@ class Profile(_Section):
     uri_env: str | None = _told(None, "Environment variable with the connection URI.")
     environment: str = _told("development", "Paints the banner; part of the identity and of confirmations.")
     engine: Literal["builtin", "mongo_tools", "pbm"] = _told("builtin", "What dumps and restores.")
-    access: Access = _told("watch", "What may be done: look; back up and verify; also restore and prune.")
+    access: Access = _told(
+        "watch",
+        "What may be done, also by the agent: look; back up, verify, stream; also restore and prune.",
+    )
     ignore_events: tuple[str, ...] = _told((), "Drops that are nobody's mistake: `db.coll` with `*`.")
     redact: bool = _told(
         False, "Values of documents are never shown; names of fields are. As `--redact`, for good."

@@ -263,9 +263,9 @@ def _stream_rows(readings: Readings, limits: Limits, now: datetime) -> list[Row]
         ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
         return [Row((f"stream: the agent on {facts.host} is gone since {ago}",), Level.WARNING)]
     rows = []
-    if facts.role in ("stands-by", "waits"):
-        fine = facts.role == "stands-by"
-        rows.append(Row((f"stream: {standing(facts)}",), Level.FINE if fine else Level.WARNING))
+    if facts.role in ("stands-by", "waits", "watches"):
+        level = Level.WARNING if facts.role == "waits" else Level.FINE
+        rows.append(Row((f"stream: {standing(facts)}",), level))
     for sink in facts.sinks:
         lag = sink.lag_seconds(facts.committed)
         level = Level.UNKNOWN if lag is None else grade(lag, limits.oplog_lag)

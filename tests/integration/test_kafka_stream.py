@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 from support import streamkit, twin
 from support.agentkit import Agent, add_kafka, add_segments
+from support.failoverkit import until
 from support.jobs import backup_here, run_here
 from support.kafka import Kafka, read, write
 from support.prepared import PreparedProfile
 from support.scene import call
+from support.watched import nothing_written
 from support.writers import Writers, fill
 
 from mongo_dr_console.config import KafkaConfig, Profile, load_config
@@ -36,6 +38,7 @@ from mongo_dr_console.mongo.launch import ReplicaSet, free_ports
 from mongo_dr_console.stream import kafka_keep, kafka_sink
 from mongo_dr_console.stream.sinks import sink_makers
 from mongo_dr_console.workers import plan_sources
+from mongo_dr_console.workers.alertstate import read_facts
 from mongo_dr_console.workers.plan_sources import open_deployments
 from mongo_dr_console.workers.planning import make_plan
 
@@ -348,6 +351,20 @@ class _Elsewhere:
         with closing(self.other.client()) as client:
             run_here(self.prepared, "restore", {"plan": plan.to_json()})
             return twin.state_of(client, "shop")
+
+
+def test_who_only_watches_leaves_topic_and_store_alone(agent: tuple[Agent, ReplicaSet, KafkaConfig]) -> None:
+    made, own, config = agent
+    file = made.prepared.config_file
+    file.write_text(file.read_text().replace("access = 'restore'", "access = 'watch'"))
+    with nothing_written(own, [made.prepared.store]):
+        made.start()
+        until(lambda: (facts := made.state()) is not None and facts.role == "watches", 60, made.state)
+        until(lambda: read_facts("test", made.prepared.profile), 60)
+        assert made.end(signal.SIGTERM) == 0
+    with pytest.raises(Trouble) as missing:
+        read(config)
+    assert missing.value.code == "kafka-topic-missing"
 
 
 def test_a_dead_broker_holds_up_no_segments_and_a_dead_store_no_topic(
