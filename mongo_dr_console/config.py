@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from mongo_dr_console.model.alert import Kind
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.configerrors import Problem, explain
 from mongo_dr_console.model.hiding import all_redacted
 from mongo_dr_console.model.namespace import DRILL_DATABASE

@@ -19,6 +19,7 @@ from mongo_dr_console.model.progresstext import done_text, progress_text, second
 from mongo_dr_console.model.resulttext import result_lines
 from mongo_dr_console.model.trouble import Refused
 from mongo_dr_console.workers import jobs
+from mongo_dr_console.workers.folders import jobs_folder
 from mongo_dr_console.workers.jobs import JobFolder
 
 Job = Annotated[
@@ -43,7 +44,7 @@ def register(app: typer.Typer) -> None:
 def list_command(context: typer.Context, as_json: AsJson = False) -> None:
     """The jobs, newest first."""
     chosen = choose(context.obj)
-    views = jobs.list_jobs(jobs.jobs_folder(chosen.profile))
+    views = jobs.list_jobs(jobs_folder(chosen.profile))
     if chosen.named:
         views = [view for view in views if view.profile == chosen.name]
     if as_json:
@@ -132,7 +133,7 @@ def unlock_command(
 
 
 def _find(context: typer.Context, job: str) -> JobFolder:
-    return jobs.find_job(jobs.jobs_folder(choose(context.obj).profile), job)
+    return jobs.find_job(jobs_folder(choose(context.obj).profile), job)
 
 
 def _show_lock(lock: LockInfo) -> None:

@@ -208,7 +208,7 @@ def _confirm(plan: Plan, given: str | None, *, from_file: bool) -> None:
 
 
 def _placed(chosen: Chosen, job: str) -> str:
-    from mongo_dr_console.workers.jobs import jobs_folder
+    from mongo_dr_console.workers.folders import jobs_folder
     from mongo_dr_console.workers.placed import placed_restore
 
     return placed_restore(jobs_folder(chosen.profile), job).job

@@ -47,8 +47,8 @@ def _once(chosen: Chosen, *, as_json: bool, plain: bool) -> int:
     from mongo_dr_console.model.plainspeech import everything
     from mongo_dr_console.model.statusdoc import status_document
     from mongo_dr_console.model.verdict import verdict as judge
+    from mongo_dr_console.workers.limits import limits_of
     from mongo_dr_console.workers.pollers import gather_once
-    from mongo_dr_console.workers.sources import limits_of
 
     readings = gather_once(chosen.name, chosen.profile)
     limits, now = limits_of(chosen.profile), datetime.now(UTC)

@@ -12,7 +12,6 @@ from mongo_dr_console.model.coverage import Coverage, at
 from mongo_dr_console.model.estimate import Estimate, Measured, Work, estimate, operations_between
 from mongo_dr_console.model.event import CHANGES, Event
 from mongo_dr_console.model.eventfacts import EventFacts, Restored, unanswered
-from mongo_dr_console.model.failoverdoc import FailoverFacts
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.jobfacts import JobFacts, of_lock
 from mongo_dr_console.model.lock import LockInfo
@@ -23,6 +22,7 @@ from mongo_dr_console.model.streamfacts import KeptTopic, StreamFacts
 
 if TYPE_CHECKING:
     from mongo_dr_console.model.alertfacts import AlertFacts
+    from mongo_dr_console.model.failoverdoc import FailoverFacts
 
 SET = "set"
 OPLOG = "oplog"

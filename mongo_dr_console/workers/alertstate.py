@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mongo_dr_console.config import Profile
-from mongo_dr_console.model.alert import AT_ONCE, Kind, Rules, Timing
+from mongo_dr_console.model.alert import AT_ONCE, Rules, Timing
 from mongo_dr_console.model.alertfacts import AlertFacts
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.stores.agents_store import Shared, agents_store_name
 from mongo_dr_console.stores.alert_orders import AlertPlace

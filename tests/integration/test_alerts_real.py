@@ -20,7 +20,7 @@ from support.scene import call
 from mongo_dr_console.agent.alerting import AlertDuty
 from mongo_dr_console.agent.duty import Post, Term
 from mongo_dr_console.config import AgentConfig, load_config
-from mongo_dr_console.model.alert import Kind
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.drill import RECORD, DrillRecord
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.stores import ledger

@@ -29,8 +29,9 @@ from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.snapshot_writer import SnapshotWriter
 from mongo_dr_console.stream.coverage import read_coverage
-from mongo_dr_console.workers.pollers import Pollers, gather_once, run_bounded
-from mongo_dr_console.workers.sources import limits_of
+from mongo_dr_console.workers.limits import limits_of
+from mongo_dr_console.workers.pollers import Pollers, gather_once
+from mongo_dr_console.workers.threads import run_bounded
 
 if TYPE_CHECKING:
     from tests.conftest import MakeReplicaSet, PreparedProfile, ProfileFor

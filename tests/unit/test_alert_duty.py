@@ -17,8 +17,9 @@ from support.scene import files_in
 from mongo_dr_console.agent.alerting import AlertDuty
 from mongo_dr_console.agent.duty import Post, Term
 from mongo_dr_console.config import AgentConfig, Profile
-from mongo_dr_console.model.alert import Kind, Message
+from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.alertfacts import AlertFacts, alerts_document
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Failed, Refused, Unreachable, WrongUse
