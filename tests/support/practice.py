@@ -40,7 +40,7 @@ class Practice:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=220,
             check=False,
         )
         assert done.returncode in codes, (done.stdout, done.stderr)

@@ -394,7 +394,7 @@ class TestPlan:
         quick = desk.plan
 
         def slow(intent: Intent) -> Plan:
-            go.wait(10)
+            go.wait(120)
             return quick(intent)
 
         desk.plan = slow  # type: ignore[method-assign]
@@ -507,7 +507,7 @@ class TestConfirm:
         quick = desk.changes
 
         def slow(wanted: Plan) -> tuple[Plan, list[str]]:
-            go.wait(10)
+            go.wait(120)
             return quick(wanted)
 
         desk.changes = slow  # type: ignore[method-assign]
@@ -527,7 +527,7 @@ class TestConfirm:
         quick = desk.changes
 
         def slow(wanted: Plan) -> tuple[Plan, list[str]]:
-            go.wait(10)
+            go.wait(120)
             return quick(wanted)
 
         desk.changes = slow  # type: ignore[method-assign]
