@@ -51,7 +51,7 @@ pytestmark = pytest.mark.slow
 NAME = snapshots.NAME
 KILLS = int(os.environ.get("MDR_S3_KILLS", "4"))
 SEED = int(os.environ.get("MDR_S3_SEED", "0"))
-IMPATIENT = Patience(connect_seconds=10, read_seconds=3, total_seconds=0.4)
+IMPATIENT = Patience(connect_seconds=10, read_seconds=2, total_seconds=0.4)
 """For what is said to fail again and again; what is answered at all is waited for."""
 
 
