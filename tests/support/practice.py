@@ -32,6 +32,11 @@ class Practice:
         self.environment = practice_environment(folder)
         self.client: Any = MongoClient(self.mdr("sandbox", "up")["uri"])
 
+    @property
+    def state(self) -> Path:
+        """Where all that it has lies."""
+        return Path(self.environment["MDR_STATE_DIR"])
+
     def mdr(self, *words: str, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
         """A command's JSON; ``codes`` are those it may exit with."""
         done = subprocess.run(
