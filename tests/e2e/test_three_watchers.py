@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from support.engineer import Engineer
-from support.practice import Practice
-
-from mongo_dr_console.model.journal import JobStarted
-from mongo_dr_console.model.progress import StepStarted
-from mongo_dr_console.workers import jobs
-from mongo_dr_console.workers.jobs import JobFolder
+from support.practice import Practice, held_at_its_first_step
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
@@ -56,38 +46,6 @@ def test_all_see_the_same_step(practice: Practice, sits_down: Callable[..., Engi
     assert told["state"] == "done"
     status = practice.mdr("--profile", "practice", "status", codes=(0, 1, 2))
     assert [j["state"] for j in status["readings"]["jobs"]["value"] if j["job"] == job] == ["done"]
-
-
-@contextmanager
-def held_at_its_first_step(state: Path) -> Iterator[Callable[[], None]]:
-    """A restore that is begun meanwhile stands still once it is at a step, until what is yielded is called:
-    on a busy machine it would be over before all have looked."""
-    caught: list[int] = []
-    over = threading.Event()
-
-    def watch() -> None:
-        while not caught and not over.wait(0.01):
-            for journal in state.glob("practice/state/jobs/*/journal.jsonl"):
-                folder = JobFolder(journal.parent)
-                events = [line.event for line in jobs.read_lines(folder)]
-                at_a_step = any(isinstance(event, StepStarted) for event in events)
-                if at_a_step and jobs.read_plan(folder).kind == "restore":
-                    caught.extend(event.pid for event in events if isinstance(event, JobStarted))
-                    os.kill(caught[0], signal.SIGSTOP)
-
-    def go_on() -> None:
-        over.set()
-        watcher.join()
-        for pid in caught:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield go_on
-    finally:
-        go_on()
 
 
 def steps_of(job: dict[str, Any]) -> list[tuple[str, str]]:
