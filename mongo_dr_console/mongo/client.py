@@ -26,6 +26,7 @@ from pymongo.errors import (
 from pymongo.uri_parser import validate_options
 
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble, Unreachable, WrongUse
+from mongo_dr_console.mongo.primary_first import PrimaryFirst
 
 Client = MongoClient[dict[str, Any]]
 AsyncClient = AsyncMongoClient[dict[str, Any]]
@@ -151,6 +152,8 @@ def _options(direct: bool, seconds: float, appname: str) -> dict[str, Any]:
     }
     if direct:
         options["directConnection"] = True
+    else:
+        options["server_selector"] = PrimaryFirst(seconds)
     return options
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.engineer import MDR, Engineer
-from support.practice import Practice, practice_environment
+from support.practice import Practice, held_at_its_first_step, practice_environment
 from support.terminal import Size
 
 from mongo_dr_console.model.position import Position
@@ -34,13 +34,14 @@ def test_dropped_and_brought_back(
     engineer.terminal.press("enter")
     engineer.sees("not armed")
     engineer.arms()
-    engineer.confirms("practice/practice/shop.orders", "Restore")
-    job = engineer.job_on_screen("restore")
-    engineer.sees("● running")
-    engineer.terminal.press("d")
-    engineer.sees(f"job {job} goes on", "1 Replica set")
-    engineer.terminal.kill()
-    lost_at = datetime.now(UTC)
+    with held_at_its_first_step(practice.state):
+        engineer.confirms("practice/practice/shop.orders", "Restore")
+        job = engineer.job_on_screen("restore")
+        engineer.sees("● running")
+        engineer.terminal.press("d")
+        engineer.sees(f"job {job} goes on", "1 Replica set")
+        engineer.terminal.kill()
+        lost_at = datetime.now(UTC)
 
     engineer = sits_down(size)
     engineer.attaches(job)

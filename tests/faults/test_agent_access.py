@@ -33,7 +33,7 @@ from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.schedule import KINDS
 from mongo_dr_console.model.streamfacts import StreamFacts
 from mongo_dr_console.model.trouble import Refused, Trouble
-from mongo_dr_console.mongo.launch import free_ports
+from mongo_dr_console.mongo.launch import HeldPort
 from mongo_dr_console.stores import ledger
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.workers.access import needed_for, reaches
@@ -45,14 +45,14 @@ pytestmark = pytest.mark.mongod
 
 
 @pytest.fixture
-def prepared(profile_for: Any, replica_set: Any) -> PreparedProfile:
+def prepared(profile_for: Any, replica_set: Any) -> Iterator[PreparedProfile]:
     """A profile with a stream, and an address for the numbers."""
     made: PreparedProfile = profile_for(replica_set)
     add_segments(made)
-    (port,) = free_ports(1)
-    text = made.config_file.read_text(encoding="utf-8")
-    base_of(made).write_text(f"{text}[agent]\nmetrics = '127.0.0.1:{port}'\n", encoding="utf-8")
-    return made
+    with HeldPort() as port:
+        text = made.config_file.read_text(encoding="utf-8")
+        base_of(made).write_text(f"{text}[agent]\nmetrics = '127.0.0.1:{port}'\n", encoding="utf-8")
+        yield made
 
 
 @pytest.fixture

@@ -262,7 +262,7 @@ def killed_in(prepared: Any, step: str, *, full: bool = False) -> jobs.JobFolder
     """A drill whose process kills itself with the first word of a step."""
     request = {"store": None, "full": full}
     folder = jobs.create(prepared.name, prepared.profile, prepared.config_file, "drill", request)
-    died = subprocess.run([sys.executable, "-c", DIES, str(folder.path), step], timeout=60, check=False)
+    died = subprocess.run([sys.executable, "-c", DIES, str(folder.path), step], timeout=180, check=False)
     assert died.returncode == -signal.SIGKILL
     error = jobs.load(folder).error
     assert error is not None and error.code == "job-died"

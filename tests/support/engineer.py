@@ -29,7 +29,7 @@ class Engineer:
         called = words or console_of("practice")
         self.terminal = Terminal([*MDR, *called], env=environment, size=size)
 
-    def sees(self, *wanted: str, seconds: float = 60) -> str:
+    def sees(self, *wanted: str, seconds: float = 180) -> str:
         """Waits until all of these stand on the screen together; the screen."""
         return self.terminal.wait_for(lambda shown: all(w in shown for w in wanted), seconds, repr(wanted))
 

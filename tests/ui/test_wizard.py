@@ -387,7 +387,7 @@ class TestPlan:
         quick = desk.plan
 
         def slow(intent: Intent) -> Plan:
-            go.wait(10)
+            go.wait(120)
             return quick(intent)
 
         desk.plan = slow  # type: ignore[method-assign]
@@ -500,7 +500,7 @@ class TestConfirm:
         quick = desk.changes
 
         def slow(wanted: Plan) -> tuple[Plan, list[str]]:
-            go.wait(10)
+            go.wait(120)
             return quick(wanted)
 
         desk.changes = slow  # type: ignore[method-assign]
@@ -520,7 +520,7 @@ class TestConfirm:
         quick = desk.changes
 
         def slow(wanted: Plan) -> tuple[Plan, list[str]]:
-            go.wait(10)
+            go.wait(120)
             return quick(wanted)
 
         desk.changes = slow  # type: ignore[method-assign]

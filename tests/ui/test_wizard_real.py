@@ -27,7 +27,7 @@ from mongo_dr_console.workers.pollers import Pollers
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
-_SECONDS = 90
+_SECONDS = 180
 
 
 @pytest.fixture
