@@ -8,6 +8,7 @@ import humanize
 
 from mongo_dr_console.model.plan import Neighbour, Plan, PlannedNamespace
 from mongo_dr_console.model.position import Bound, Position
+from mongo_dr_console.model.words import counted
 
 _SIGNS = {"info": "i", "warning": "!", "danger": "✗"}
 _SHOWN = 40
@@ -84,7 +85,8 @@ def _collections(plan: Plan) -> Iterator[str]:
         yield f"    and {len(plan.namespaces) - _SHOWN} more: --json shows all"
     if plan.kept:
         shown = ", ".join(plan.kept[:5]) + (" …" if len(plan.kept) > 5 else "")
-        yield f"  stays as is   {len(plan.kept)} live collections that the restore does not have: {shown}"
+        kept = counted(len(plan.kept), "live collection")
+        yield f"  stays as is   {kept} that the restore does not have: {shown}"
 
 
 def _namespace(planned: PlannedNamespace) -> str:

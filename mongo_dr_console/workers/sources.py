@@ -283,9 +283,11 @@ class CoverageSource:
         readings = self._view()
         readable = [r.value for r in readings.stores.values() if r.value is not None and r.error is None]
         if self._profile.stores and not readable:
+            error = None if readings.backups is None else readings.backups.error
+            why = "." if error is None else f": {error.message}"
             raise Unreachable(
                 "stores-unreadable",
-                "No store can be read, so it is not known what can be restored to.",
+                f"No store can be read, so it is not known what can be restored to{why}",
                 "See the stores' errors: mdr doctor",
             )
         snapshots = [s for facts in readable for s in facts.snapshots]
@@ -447,6 +449,7 @@ def limits_of(profile: Profile) -> Limits:
         restore_test_age=seconds(thresholds.restore_test_age),
         oplog_lag=seconds(thresholds.oplog_lag),
         margin=seconds(thresholds.margin),
+        stored=bool(profile.stores),
         streamed=profile.oplog.kafka is not None or profile.oplog.segments is not None,
         canary=seconds(thresholds.canary),
         oplog_window=Threshold(thresholds.oplog_window.critical, thresholds.oplog_window.warning),

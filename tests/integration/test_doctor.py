@@ -53,6 +53,8 @@ def test_what_its_users_lack_and_what_was_left_behind(
     own = make_replica_set(nodes=1, users=(monitor, restorer))
     prepared = profile_for(own)
     uri_file = prepared.config_file.with_name("uri")
+    with closing(own.client()) as client:
+        client.shop.orders.insert_one({})
 
     uri_file.write_text(own.user_uri(monitor))
     code, found = findings()
