@@ -91,7 +91,7 @@ def _collections(plan: Plan) -> Iterator[str]:
 
 def _namespace(planned: PlannedNamespace) -> str:
     name = planned.target if planned.source == planned.target else f"{planned.source} → {planned.target}"
-    size = "" if planned.documents is None else f" about {planned.documents:,} documents;"
+    size = "" if planned.documents is None else f" about {counted(planned.documents, 'document')};"
     return f"{name} [{planned.mode}]{size} {planned.effect}"
 
 

@@ -37,7 +37,7 @@ APPNAME = "mongo-dr-console"
 warnings.filterwarnings("ignore", message="Unknown option", category=UserWarning)
 
 _TIMEOUTS = re.compile(r" \(configured timeouts: [^)]*\)")
-_COMMAND_DOCUMENT = re.compile(r" \{ .*\}$", re.DOTALL)
+_COMMAND_DOCUMENT = re.compile(r" \{ (\w+): .*\}$", re.DOTALL)
 """With which the server repeats what it was asked, session and signature included; the name is enough."""
 _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
@@ -193,9 +193,10 @@ def _told_failure(error: OperationFailure) -> Trouble:
             "Correct the URI of the profile; --authenticationDatabase is authSource in a URI.",
         )
     if error.code == _UNAUTHORIZED:
+        text = _COMMAND_DOCUMENT.sub(r" \1", text)
         return Refused(
             "not-authorized",
-            f"The user of this profile may not do that: {_COMMAND_DOCUMENT.sub('', text)}",
+            f"The user of this profile may not do that: {text}",
             "mdr doctor --print-roles shows the roles that are needed.",
         )
     if error.code in _NO_PRIMARY_NOW:

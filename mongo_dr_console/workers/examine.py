@@ -318,6 +318,9 @@ def _writable(subject: str, path: Path, *, probe: bool) -> Finding:
         if not path.exists():
             raise FileNotFoundError(2, "there is no such folder yet; the first backup makes it")
         if not os.access(path, os.W_OK | os.X_OK):
+            if not probe:
+                text = f"{path} can be read and not be written, and access = 'watch' writes nothing."
+                return fine("store-writable", subject, text)
             raise PermissionError(13, "this user may not write there")
         if probe:
             file = path / f"{_PROBE}-{os.getpid()}"

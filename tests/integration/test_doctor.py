@@ -60,6 +60,7 @@ def test_what_its_users_lack_and_what_was_left_behind(
     code, found = findings()
     assert code == 2 and found["role-missing"]["level"] == "critical"
     assert "grantRolesToUser" in found["role-missing"]["fix"]
+    assert found["space"]["level"] == "fine", "who may only look has the names of collections"
 
     uri_file.write_text(own.user_uri(restorer))
     with closing(own.client()) as client:
