@@ -685,11 +685,15 @@ def load_config(path: Path) -> Config:
     except OSError as error:
         raise Unreachable("config-unreadable", f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise WrongUse("config-not-toml", f"{path} is not TOML: it is not UTF-8 text.") from None
+        raise WrongUse(
+            "config-not-toml", f"{path} is not TOML: it is not UTF-8 text.", "Save it as UTF-8."
+        ) from None
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise WrongUse("config-not-toml", f"{path} is not TOML: {error}.") from None
+        raise WrongUse(
+            "config-not-toml", f"{path} is not TOML: {error}.", "Correct that line; strings need quotes."
+        ) from None
     try:
         return Config.model_validate(data, context={"folder": path.expanduser().absolute().parent})
     except ValidationError as error:

@@ -7,6 +7,7 @@ Every value comes with its age; a level is a glyph and a word, never colour alon
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts
@@ -183,7 +184,12 @@ def present_backups(
     facts = None if reading is None else reading.value
     header = ("SNAPSHOT", "STORE", "AGE", "SIZE", "DOCUMENTS", "VERIFIED", "RESTORE-TESTED")
     if facts is None:
-        return make_panel("backups", "Backups", reading, verdict, now, header)
+        panel = make_panel("backups", "Backups", reading, verdict, now, header)
+        return (
+            panel
+            if limits.stored
+            else replace(panel, level=Level.CRITICAL, trouble="the profile has no store")
+        )
     found = sorted(
         ((store, s) for store in facts.stores for s in store.snapshots),
         key=lambda pair: (pair[1].taken_at, pair[1].name),

@@ -53,6 +53,7 @@ class Limits:
 
     ``canary``: until a heartbeat is safe in a sink. ``oplog_window``: how far the oplog reaches back, against
     what a backup takes; less is worse.
+    ``stored``: whether there is a store at all.
     ``streamed``: whether a stream is configured, without which RPO cannot be better than the time between
     two snapshots.
     """
@@ -64,6 +65,7 @@ class Limits:
     restore_test_age: Threshold
     oplog_lag: Threshold
     margin: Threshold
+    stored: bool = True
     streamed: bool = False
     canary: Threshold = Threshold(60.0)
     oplog_window: Threshold = Threshold(1.0, 2.0)

@@ -24,6 +24,7 @@ def limits_of(profile: Profile) -> Limits:
         restore_test_age=seconds(thresholds.restore_test_age),
         oplog_lag=seconds(thresholds.oplog_lag),
         margin=seconds(thresholds.margin),
+        stored=bool(profile.stores),
         streamed=profile.oplog.kafka is not None or profile.oplog.segments is not None,
         canary=seconds(thresholds.canary),
         oplog_window=Threshold(thresholds.oplog_window.critical, thresholds.oplog_window.warning),

@@ -283,9 +283,11 @@ class CoverageSource:
         readings = self._view()
         readable = [r.value for r in readings.stores.values() if r.value is not None and r.error is None]
         if self._profile.stores and not readable:
+            error = None if readings.backups is None else readings.backups.error
+            why = "." if error is None else f": {error.message}"
             raise Unreachable(
                 "stores-unreadable",
-                "No store can be read, so it is not known what can be restored to.",
+                f"No store can be read, so it is not known what can be restored to{why}",
                 "See the stores' errors: mdr doctor",
             )
         snapshots = [s for facts in readable for s in facts.snapshots]

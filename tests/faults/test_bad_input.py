@@ -197,6 +197,7 @@ WRONG_URIS = {
     "a slash in the password": f"mongodb://u:x/{SECRET}@localhost/",
     "an at in the password": f"mongodb://u:x@{SECRET}@localhost/",
     "a colon in the password": f"mongodb://u:x:{SECRET}@localhost/",
+    "an at and a slash in the password": f"mongodb://u:x@y/{SECRET}@localhost/",
     "a question mark in the password": f"mongodb://u:x?{SECRET}@localhost/",
     "a percent in the password": f"mongodb://u:x%{SECRET}@localhost/",
     "a port that is none": f"mongodb://u:{SECRET}@localhost:seven/",

@@ -53,11 +53,14 @@ def test_what_its_users_lack_and_what_was_left_behind(
     own = make_replica_set(nodes=1, users=(monitor, restorer))
     prepared = profile_for(own)
     uri_file = prepared.config_file.with_name("uri")
+    with closing(own.client()) as client:
+        client.shop.orders.insert_one({})
 
     uri_file.write_text(own.user_uri(monitor))
     code, found = findings()
     assert code == 2 and found["role-missing"]["level"] == "critical"
     assert "grantRolesToUser" in found["role-missing"]["fix"]
+    assert found["space"]["level"] == "fine", "who may only look has the names of collections"
 
     uri_file.write_text(own.user_uri(restorer))
     with closing(own.client()) as client:
