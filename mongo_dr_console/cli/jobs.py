@@ -85,7 +85,7 @@ def resume_command(
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Goes on with a job that failed, was stopped, or whose process died."""
+    """Goes on with a job that failed, was stopped, or died."""
     folder = _find(context, job)
     warning = jobs.resume(folder)
     if warning:
@@ -105,7 +105,7 @@ def unlock_command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Takes a dead owner's lock off the deployment, so that another restore can begin."""
+    """Takes a dead owner's lock off the deployment. Another restore can begin then."""
     from mongo_dr_console.model.documents import RemovedLock, UnlockDocument
     from mongo_dr_console.mongo.client import connect
     from mongo_dr_console.workers.unlocking import dead_lock, remove_dead_lock

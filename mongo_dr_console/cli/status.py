@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
             typer.Option("--plain", help="Sentences for a screen reader; with --watch only changes follow."),
         ] = False,
     ) -> None:
-        """Everything that is known, and what it means: exit 0 ok, 1 warning, 2 critical, 3 unknown."""
+        """Everything that is known, and what it means.
+
+        Exit 0 ok, 1 warning, 2 critical, 3 unknown.
+        """
         from mongo_dr_console.cli.context import choose
         from mongo_dr_console.model.trouble import WrongUse
 
