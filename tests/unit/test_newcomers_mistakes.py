@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pymongo.errors import OperationFailure
 from support.readingkit import LIMITS, NOW
+from support.scene import call
 
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.present import present_backups
@@ -49,3 +50,8 @@ def test_a_store_that_a_watcher_may_not_write_to_is_as_it_should_be(
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *given: False)
     assert _writable("store local", tmp_path, probe=probe).level is level
+
+
+def test_a_value_that_is_none_of_those_there_are_is_told_in_the_fields_words(tmp_path: Path) -> None:
+    said = call(tmp_path / "none.toml", "backup", "--engine", "fast").err
+    assert said.startswith("mdr: Invalid value for '--engine': 'fast' is not one of 'builtin', 'mongo_tools'.")
