@@ -49,8 +49,9 @@ bench-console: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer with venv was found; name one: make PYTHON=..." >&2; exit 1; }
-	$(PYTHON) -m venv .venv || { echo "On Debian and Ubuntu venv is a package: apt-get install python3-venv" >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sandbox,dev]'
+	@echo "Installing into .venv, the first time a few minutes ..."
+	@$(PYTHON) -m venv .venv || { echo "On Debian and Ubuntu venv is a package: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[sandbox,dev]'
 	@touch $@
 
 clean:

@@ -12,9 +12,9 @@ from mongo_dr_console.config import config_path, load_config
 from mongo_dr_console.ui.app import ConsoleApp
 from mongo_dr_console.workers.access import ConsoleAccess
 from mongo_dr_console.workers.desk import Desk
-from mongo_dr_console.workers.pollers import Pollers, run_bounded
+from mongo_dr_console.workers.pollers import Pollers
 from mongo_dr_console.workers.sources import all_sources
-from mongo_dr_console.workers.threads import DaemonThreads
+from mongo_dr_console.workers.threads import DaemonThreads, run_bounded
 
 
 class Hanging:

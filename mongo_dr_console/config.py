@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from mongo_dr_console.model.alert import Kind
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.configerrors import Problem, explain
 from mongo_dr_console.model.hiding import all_redacted
 from mongo_dr_console.model.namespace import DRILL_DATABASE
@@ -515,7 +515,10 @@ class Profile(_Section):
     uri_env: str | None = _told(None, "Environment variable with the connection URI.")
     environment: str = _told("development", "Paints the banner; part of the identity and of confirmations.")
     engine: Literal["builtin", "mongo_tools", "pbm"] = _told("builtin", "What dumps and restores.")
-    access: Access = _told("watch", "What may be done: look; back up and verify; also restore and prune.")
+    access: Access = _told(
+        "watch",
+        "What may be done, also by the agent: look; back up, verify, stream; also restore and prune.",
+    )
     ignore_events: tuple[str, ...] = _told((), "Drops that are nobody's mistake: `db.coll` with `*`.")
     redact: bool = _told(
         False, "Values of documents are never shown; names of fields are. As `--redact`, for good."
@@ -682,11 +685,15 @@ def load_config(path: Path) -> Config:
     except OSError as error:
         raise Unreachable("config-unreadable", f"{path} cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:
-        raise WrongUse("config-not-toml", f"{path} is not TOML: it is not UTF-8 text.") from None
+        raise WrongUse(
+            "config-not-toml", f"{path} is not TOML: it is not UTF-8 text.", "Save it as UTF-8."
+        ) from None
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise WrongUse("config-not-toml", f"{path} is not TOML: {error}.") from None
+        raise WrongUse(
+            "config-not-toml", f"{path} is not TOML: {error}.", "Correct that line; strings need quotes."
+        ) from None
     try:
         return Config.model_validate(data, context={"folder": path.expanduser().absolute().parent})
     except ValidationError as error:

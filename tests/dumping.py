@@ -84,7 +84,7 @@ class Writer(threading.Thread):
 
     def finish(self) -> None:
         self._ended.set()
-        self.join(30)
+        self.join(120)
         assert not self.is_alive()
 
     def __enter__(self) -> Writer:

@@ -14,6 +14,7 @@ from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.mongo.client import Client, connect, told
 from mongo_dr_console.mongo.locks import read_lock
 from mongo_dr_console.workers import jobs
+from mongo_dr_console.workers.folders import jobs_folder
 
 _STORES_ALONE: tuple[Kind, ...] = ("verify",)
 """Kinds that need no deployment."""
@@ -32,7 +33,7 @@ class Against:
 
     def why_not(self, kind: Kind) -> str:
         """In words; empty: nothing stands against it."""
-        for view in jobs.list_jobs(jobs.jobs_folder(self._profile)):
+        for view in jobs.list_jobs(jobs_folder(self._profile)):
             if view.kind == kind and view.state == "running" and view.profile == self._name:
                 return f"job {view.job} ({kind}) of {view.owner} is at work"
         if kind in _STORES_ALONE:

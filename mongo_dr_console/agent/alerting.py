@@ -27,10 +27,11 @@ from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.workers.alertmemory import AlertMemory
 from mongo_dr_console.workers.alertstate import rules_of
+from mongo_dr_console.workers.limits import limits_of
 from mongo_dr_console.workers.notify import Way, ways_of
 from mongo_dr_console.workers.pollers import Pollers
 from mongo_dr_console.workers.ring import ring_of
-from mongo_dr_console.workers.sources import Source, explain, limits_of
+from mongo_dr_console.workers.sources import Source, explain
 from mongo_dr_console.workers.threads import DaemonThreads
 
 EVERY_SECONDS = 5.0

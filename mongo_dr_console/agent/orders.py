@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mongo_dr_console.agent.bound import may_write
 from mongo_dr_console.agent.duty import Post, Shared, Tell, Term
 from mongo_dr_console.agent.term import Watchkeeping
 from mongo_dr_console.config import AgentConfig, Profile, StoreConfig
@@ -39,10 +40,10 @@ class Orders:
         ended.ended.set()
         Watchkeeping(self.post(ended, lambda text: None))
 
-    def place(self) -> tuple[str, StoreConfig | None]:
-        """What decides which lease it is: where that changes, a term ends."""
-        name = agents_store_name(self.profile)
-        return self.profile.connection_uri(), None if name is None else self.profile.stores[name]
+    def place(self) -> tuple[str, StoreConfig | None, bool]:
+        """What decides which lease it is, and whether it may be had: where that changes, a term ends."""
+        name, profile = agents_store_name(self.profile), self.profile
+        return profile.connection_uri(), None if name is None else profile.stores[name], may_write(profile)
 
 
 @contextmanager

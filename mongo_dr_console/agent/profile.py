@@ -1,4 +1,4 @@
-"""The agent of one profile: it waits, stands by or leads, and says which, until it is stopped."""
+"""The agent of one profile: it waits, stands by, leads or only watches, and says which, until it ends."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from mongo_dr_console.agent.alone import AloneWatch
+from mongo_dr_console.agent.bound import left_undone, may_write
 from mongo_dr_console.agent.duty import Post, Shared, Tell
 from mongo_dr_console.agent.orders import Orders
 from mongo_dr_console.agent.term import Keeping, Watchkeeping
@@ -92,18 +93,31 @@ class ProfileAgent:
 
     def _serve(self, orders: Orders) -> None:
         """By these orders, until there are others that change whose lease it is."""
-        store = agents_store(orders.profile, LEASING)
+        store, writes = agents_store(orders.profile, LEASING), may_write(orders.profile)
         if store is None:
-            self._tell(f"profile {orders.name} has no store to share a lease in: this agent leads by itself")
+            if writes:
+                self._tell(
+                    f"profile {orders.name} has no store to share a lease in: this agent leads by itself"
+                )
             self._lead(None, orders, own_place(orders.name, orders.profile))
             return
         file = identity_file(orders.name, orders.profile)
         whose = Whose(orders.profile.connection_uri(), orders.profile.environment, file)
         whose.start()
         try:
-            self._compete(orders, whose, store)
+            if writes:
+                self._compete(orders, whose, store)
+            else:
+                self._look_on(orders, whose, store)
         finally:
             whose.stop()
+
+    def _look_on(self, orders: Orders, whose: Whose, store: Store) -> None:
+        """Without a lease, which is written: whoever leads is neither hindered nor stood in for."""
+        whose.asked.wait(_ASK_SECONDS)
+        identity = whose.identity
+        shared = None if identity is None else self._shared(orders, store, deployment_folder(identity))
+        self._lead(None, orders, shared, whose)
 
     def _compete(self, orders: Orders, whose: Whose, store: Store) -> None:
         whose.asked.wait(_ASK_SECONDS)
@@ -121,10 +135,10 @@ class ProfileAgent:
                         self._stand("stands-by", found.leader())
                     else:
                         fence = found.fence
-                        self._lead(found, orders, self._shared(orders, store, lease), whose)
+                        self._lead(found, orders, self._shared(orders, store, lease.folder), whose)
                 except Trouble as trouble:
                     self._stand("waits", None, trouble)
-                    shared = None if lease is None else self._shared(orders, store, lease)
+                    shared = None if lease is None else self._shared(orders, store, lease.folder)
                     alone.waits(partial(orders.post, tell=self._tell, shared=shared), fence)
                 self._pause(look)
         finally:
@@ -140,8 +154,8 @@ class ProfileAgent:
         return known if known is not None and known.folder == folder else Lease(store, folder, orders.name)
 
     @staticmethod
-    def _shared(orders: Orders, store: Store, lease: Lease) -> Shared:
-        return Shared(agents_store(orders.profile) or store, lease.folder)
+    def _shared(orders: Orders, store: Store, folder: str) -> Shared:
+        return Shared(agents_store(orders.profile) or store, folder)
 
     def _pause(self, seconds: float) -> None:
         if not self._stopped.is_set() and self._new is None:
@@ -150,9 +164,11 @@ class ProfileAgent:
 
     # Leading
 
-    def _lead(self, grip: Grip | None, orders: Orders, shared: Shared, whose: Whose | None = None) -> None:
+    def _lead(
+        self, grip: Grip | None, orders: Orders, shared: Shared | None, whose: Whose | None = None
+    ) -> None:
         """Until it is stopped, has other orders that need another lease, leads no longer, or the profile
-        leads to another deployment than the lease is of."""
+        leads to another deployment than the lease is of. Who may write nothing leads nobody, and watches."""
         identity = None if whose is None else whose.identity
 
         def same() -> bool:
@@ -161,10 +177,15 @@ class ProfileAgent:
         keeping = Keeping(grip, self._tell, self._news.set)
         keeping.start()
         term, place = keeping.term, orders.place()
-        self._stand("alone" if grip is None else "leads", _leader(grip, orders.name))
+        if may_write(orders.profile):
+            self._stand("alone" if grip is None else "leads", _leader(grip, orders.name))
+        else:
+            self._stand("watches", None)
         try:
             while True:
                 self._keep_watch(orders.post(term, self._tell, shared), same)
+                if grip is not None and not same():
+                    self._tell("the profile points to another deployment than the lease is of")
                 if self._stopped.is_set() or not term.holds():
                     return
                 if self._new is None or self._new.place() != place:
@@ -185,8 +206,6 @@ class ProfileAgent:
             while not self._stopped.is_set() and self._new is None and post.term.holds() and same():
                 self._news.wait(_HOLDS_SECONDS)
                 self._news.clear()
-            if not same():
-                self._tell("the profile points to another deployment than the lease is of")
             if not post.term.holds():
                 # By the clock: whoever waits for the event hears of it too.
                 post.term.ended.set()
@@ -208,6 +227,8 @@ class ProfileAgent:
             self._tell_once(
                 "role", f"stands by: profile {leader.profile} on {leader.host} leads since {since}"
             )
+        elif role == "watches":
+            self._tell_once("role", left_undone(self._orders.name, self._orders.profile))
         elif trouble is not None:
             self._tell_once("role", f"waits: {trouble.message}")
 

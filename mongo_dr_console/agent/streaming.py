@@ -17,17 +17,22 @@ from mongo_dr_console.stores.open import open_stores
 from mongo_dr_console.stream.pump import Pump, Way
 from mongo_dr_console.stream.sinks import sink_makers
 from mongo_dr_console.stream.watch import SetWatch
+from mongo_dr_console.workers.access import require
 
 
 class Streaming:
-    """One pump for each sink, while its agent leads."""
+    """One pump for each sink, while its agent leads.
+
+    Raises:
+        Refused: The profile's access does not reach.
+    """
 
     name = "stream"
 
     def __init__(self, post: Post) -> None:
         profile = post.profile
+        require(post.name, profile, "operate")
         uri = profile.connection_uri()
-        self._writes = profile.access != "watch"
         self._tell = post.tell
         self._told: dict[str, str] = {}
         self._watch = SetWatch(uri)
@@ -52,9 +57,7 @@ class Streaming:
         self._watch.start()
         for pump in self._pumps:
             pump.start()
-        if self._writes:
-            # Whoever may only watch writes nothing, not even a heartbeat.
-            self._canary.start([p.name for p in self._pumps])
+        self._canary.start([p.name for p in self._pumps])
 
     def stop(self) -> None:
         self._canary.stop()

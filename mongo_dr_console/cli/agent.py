@@ -21,9 +21,11 @@ def register(app: typer.Typer) -> None:
             LogForm, typer.Option(help="Lines for people, or one JSON object a line, on stderr.")
         ] = LogForm.TEXT,
     ) -> None:
-        """Stream the oplog and do what the schedule says, for --profile or all profiles of the config, until
-        SIGTERM or Ctrl-C. Several may run, also on other hosts: one leads, the others stand by. SIGHUP reads
-        the config again."""
+        """Stream the oplog, watch, alert, do what the schedule says.
+
+        For --profile or all profiles of the config, until SIGTERM or Ctrl-C. Several may run, also on other
+        hosts: one leads, the others stand by. SIGHUP reads the config again.
+        """
         from mongo_dr_console.agent.log import Log
         from mongo_dr_console.agent.run import run_agent
         from mongo_dr_console.cli.context import config_of

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_command(context: typer.Context, as_json: AsJson = False) -> None:
-    """The alerts that run, those that ended, the silences, and how messages are sent."""
+    """The alerts, the silences, and how messages are sent."""
     from mongo_dr_console.model.alertfacts import alerts_document
     from mongo_dr_console.workers.alerting import known_alerts
 
@@ -50,7 +50,7 @@ def ack_command(
     alert: Annotated[str, typer.Argument(metavar="ID", help="The alert's id, or how it begins.")],
     as_json: AsJson = False,
 ) -> None:
-    """Take an alert up: it is not repeated until it ends or becomes worse."""
+    """Take an alert up. It is not repeated until it ends or becomes worse."""
     from mongo_dr_console.model.alertfacts import AckDocument
     from mongo_dr_console.workers.alerting import acknowledge
 
@@ -70,7 +70,10 @@ def silence_command(
     reason: Annotated[str, typer.Option("--reason", help="Why; shown wherever the silence is met.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Send nothing for a kind, or for all, for a time; what happens meanwhile is told after it."""
+    """Send nothing for a kind, or for all, for a time.
+
+    What happens meanwhile is told after it.
+    """
     from mongo_dr_console.model.alertfacts import SilenceDocument
     from mongo_dr_console.model.alerttext import silence_text
     from mongo_dr_console.workers.alerting import silence

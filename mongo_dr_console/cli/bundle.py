@@ -26,8 +26,10 @@ def bundle(
     redact: Redact = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Readings, verdict, events, journals, config without secrets in one .tar.gz; also with everything
-    down."""
+    """Everything known of an incident in one .tar.gz, no secrets.
+
+    Readings, verdict, events, journals, config without secrets; also with everything down.
+    """
     from datetime import UTC, datetime
 
     from mongo_dr_console.cli.context import choose

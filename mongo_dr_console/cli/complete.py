@@ -17,7 +17,8 @@ def profiles(incomplete: str) -> list[str]:
 
 def jobs(incomplete: str) -> list[tuple[str, str]]:
     """Ids of this host's jobs, the newest first, each with what it is."""
-    from mongo_dr_console.workers.jobs import jobs_folder, list_jobs
+    from mongo_dr_console.workers.folders import jobs_folder
+    from mongo_dr_console.workers.jobs import list_jobs
 
     folders = {jobs_folder(profile) for config in _configs() for profile in config.profiles.values()}
     known = sorted((v for f in folders for v in list_jobs(f)), key=lambda v: v.created_at, reverse=True)

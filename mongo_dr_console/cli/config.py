@@ -29,7 +29,7 @@ _STARTER = """\
 uri_file = "URI_FILE"
 environment = "production"        # paints the banner; typed to confirm a restore
 access = "watch"                  # watch | operate | restore
-# engine = "builtin"              # builtin | mongo_tools | pbm
+# engine = "builtin"              # builtin | mongo_tools
 # ignore_events = ["tmp_*.*"]     # drops that are nobody's mistake
 
 # Where snapshots lie; backups need one.

@@ -181,7 +181,7 @@ def _several(name: str | None) -> bool:
 def run(chosen: Chosen, wanted: Wanted, recording: Recording | None = None) -> None:
     """Opens the console and comes back when it is left, or when the terminal is lost."""
     from mongo_dr_console.workers.access import reaches
-    from mongo_dr_console.workers.pollers import run_bounded
+    from mongo_dr_console.workers.threads import run_bounded
 
     if not reaches(chosen.profile.access, wanted.access):
         say(
@@ -263,9 +263,9 @@ def _feed(chosen: Chosen, recording: Recording | None) -> tuple[Feed, dict[str, 
 
         replay = Replay(chosen.name, chosen.profile.environment, recording.readings)
         return replay, {"clock": replay.clock}
-    from mongo_dr_console.workers.pollers import watching
+    from mongo_dr_console.workers.latepollers import LatePollers
 
-    return watching(chosen.name, chosen.profile), {}
+    return LatePollers(chosen.name, chosen.profile), {}
 
 
 def _record(chosen: Chosen, wanted: Wanted, app: ConsoleApp) -> list[Apart]:
@@ -335,10 +335,12 @@ def settings(config_file: Path) -> tuple[str, Mapping[str, str]]:
 
 def practice_incidents(chosen: Chosen) -> Incidents:
     """What can be let happen, where the profile is the practice deployment's and that is up."""
+    if chosen.name != PRACTICE:
+        return {}
     from mongo_dr_console.sandbox.place import Place, look
 
     place = Place.usual()
-    if chosen.name != PRACTICE or chosen.config_file.absolute() != place.config:
+    if chosen.config_file.absolute() != place.config:
         return {}
     return incidents_of(place) if look(place).state == "up" else {}
 

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
         context: typer.Context,
         as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     ) -> None:
-        """The positions that can be restored to, the gaps between them, and what is not on this history."""
+        """What can be restored to: positions, gaps, other histories."""
         from mongo_dr_console.cli.context import choose
         from mongo_dr_console.cli.output import print_json
         from mongo_dr_console.model.statusdoc import coverage_document

@@ -23,7 +23,10 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option("--fix", help="Release a write block that a dead job left (access: restore).")
         ] = False,
     ) -> None:
-        """Config, roles, oplog, stores, left-overs: exit 0 ok, 1 warning, 2 critical, 3 unknown."""
+        """Check config, roles, oplog, stores, and what was left over.
+
+        Exit 0 ok, 1 warning, 2 critical, 3 unknown.
+        """
         from mongo_dr_console.cli.context import choose
 
         if print_roles:

@@ -40,7 +40,9 @@ def run_command(
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Back up, lose and restore test data in the database caas_dr_test, and compare; nothing else is touched.
+    """Back up, lose and restore test data, and compare.
+
+    In the database caas_dr_test; nothing else is touched.
 
     Fails (1) where anything did not come back as it was.
     """

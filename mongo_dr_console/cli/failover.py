@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show_command(context: typer.Context, as_json: AsJson = False) -> None:
-    """How the primary stands, and the last failovers with each step's time."""
+    """How the primary stands, and the last failovers by steps."""
     from mongo_dr_console.model.failoverdoc import FailoversDocument
     from mongo_dr_console.model.failovertext import monitor_lines, record_lines
     from mongo_dr_console.workers.failover_state import FailoverFiles, read_failovers, read_monitor
@@ -62,10 +62,10 @@ def test_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let the primary of a healthy set step down, and measure how long until applications are led to the new
-    one.
+    """Let the primary of a healthy set step down, and measure.
 
-    Writes fail for some seconds meanwhile. Refuses (4) where the set is not healthy.
+    Measured is how long it takes until applications are led to the new primary; writes fail for some seconds
+    meanwhile. Refuses (4) where the set is not healthy.
     """
     from mongo_dr_console.model.failovertext import stepdown_lines
     from mongo_dr_console.workers.failover_hand import check_healthy, probing, rehearse
@@ -93,7 +93,7 @@ def pause_command(
     reason: Annotated[str, typer.Option("--reason", help="Why; shown wherever the pause is met.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Let the monitor watch and act no more, as during a planned work on the set."""
+    """Let the monitor watch and act no more. As during a planned work on the set."""
     from mongo_dr_console.config import parse_duration
     from mongo_dr_console.host import this_owner
     from mongo_dr_console.model.failoverdoc import Pause
@@ -107,7 +107,7 @@ def pause_command(
 
 
 def resume_command(context: typer.Context, as_json: AsJson = False) -> None:
-    """Let the monitor act again; it leads applications to the primary of now."""
+    """Let the monitor act again. It leads applications to the primary of now."""
     from mongo_dr_console.host import this_owner
     from mongo_dr_console.model.failoverdoc import Pause
 

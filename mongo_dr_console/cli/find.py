@@ -36,8 +36,8 @@ def register(app: typer.Typer) -> None:
 
     @app.command(
         "find",
-        help="Find drops, mass deletes and updates, changed definitions, users and roles; with --id what "
-        "happened to one document.",
+        help="Find drops, mass deletes and updates, and their like.\n\n"
+        "Changed definitions, users and roles among them; with --id what happened to one document.",
     )
     def find(
         context: typer.Context,

@@ -52,7 +52,7 @@ def add_command(
     reason: Annotated[str, typer.Option("--reason", help="Why; shown wherever the hold is met.")],
     as_json: AsJson = False,
 ) -> None:
-    """Keep a range of positions restorable, or a snapshot, until it is released."""
+    """Keep a snapshot, or a range of positions, until it is released."""
     from mongo_dr_console.workers.holding import add_hold, list_holds, range_of
 
     chosen = choose(context.obj)
@@ -73,7 +73,7 @@ def release_command(
     hold: Annotated[str, typer.Argument(metavar="ID", help="The hold's id, or how it begins.")],
     as_json: AsJson = False,
 ) -> None:
-    """Take a hold back: what it kept goes with the next prune that finds it too old."""
+    """Take a hold back. What it kept goes with the next prune that finds it too old."""
     from mongo_dr_console.workers.holding import list_holds, release_hold
 
     chosen = choose(context.obj)

@@ -19,6 +19,7 @@ from mongo_dr_console.model.progresstext import done_text, progress_text, second
 from mongo_dr_console.model.resulttext import result_lines
 from mongo_dr_console.model.trouble import Refused
 from mongo_dr_console.workers import jobs
+from mongo_dr_console.workers.folders import jobs_folder
 from mongo_dr_console.workers.jobs import JobFolder
 
 Job = Annotated[
@@ -43,7 +44,7 @@ def register(app: typer.Typer) -> None:
 def list_command(context: typer.Context, as_json: AsJson = False) -> None:
     """The jobs, newest first."""
     chosen = choose(context.obj)
-    views = jobs.list_jobs(jobs.jobs_folder(chosen.profile))
+    views = jobs.list_jobs(jobs_folder(chosen.profile))
     if chosen.named:
         views = [view for view in views if view.profile == chosen.name]
     if as_json:
@@ -84,7 +85,7 @@ def resume_command(
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Goes on with a job that failed, was stopped, or whose process died."""
+    """Goes on with a job that failed, was stopped, or died."""
     folder = _find(context, job)
     warning = jobs.resume(folder)
     if warning:
@@ -104,7 +105,7 @@ def unlock_command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Takes a dead owner's lock off the deployment, so that another restore can begin."""
+    """Takes a dead owner's lock off the deployment. Another restore can begin then."""
     from mongo_dr_console.model.documents import RemovedLock, UnlockDocument
     from mongo_dr_console.mongo.client import connect
     from mongo_dr_console.workers.unlocking import dead_lock, remove_dead_lock
@@ -132,7 +133,7 @@ def unlock_command(
 
 
 def _find(context: typer.Context, job: str) -> JobFolder:
-    return jobs.find_job(jobs.jobs_folder(choose(context.obj).profile), job)
+    return jobs.find_job(jobs_folder(choose(context.obj).profile), job)
 
 
 def _show_lock(lock: LockInfo) -> None:

@@ -178,7 +178,9 @@ def run(arguments: list[str] | None = None) -> None:
         raise SystemExit(int(ExitCode.DONE)) from None
     except _UsageError as error:
         hint = f"See: {error.ctx.command_path} --help" if error.ctx else "See: mdr --help"
-        fail(WrongUse("usage", error.format_message(), hint), as_json=as_json, exit_code=override)
+        # What pydantic, which reads typer's values, puts before every reason.
+        said = error.format_message().replace(": Value error, ", ": ")
+        fail(WrongUse("usage", said, hint), as_json=as_json, exit_code=override)
     except _ClickException as error:
         fail(Failed("usage", error.format_message()), as_json=as_json, exit_code=override)
     except Trouble as trouble:

@@ -31,7 +31,7 @@ def run_list(wanted: Wanted) -> None:
         WrongUse: No profile is configured.
     """
     from mongo_dr_console.cli.context import config_of
-    from mongo_dr_console.workers.pollers import run_bounded
+    from mongo_dr_console.workers.threads import run_bounded
 
     path = config_of(None)
     config = load_config(path)
@@ -50,11 +50,12 @@ async def _run(path: Path, config: Config, wanted: Wanted, ending: threading.Tim
 
     watched = [_watched(name, config) for name in sorted(config.profiles)]
     feeds = [w.feed for w in watched if w.feed is not None]
-    tasks = [asyncio.create_task(_poll(feed), name="profile") for feed in feeds]
+    drawn = asyncio.Event()
+    tasks = [asyncio.create_task(_poll(feed, drawn), name="profile") for feed in feeds]
     at = ""
     try:
         while True:
-            listed = _app(path, watched, wanted, at)
+            listed = _app(path, watched, wanted, at, drawn)
             leave_on_signals(listed)
             at = await listed.run_async(mouse=wanted.mouse) or ""
             if not at or listed.failure is not None:
@@ -72,7 +73,9 @@ async def _run(path: Path, config: Config, wanted: Wanted, ending: threading.Tim
         await _ended(tasks)
 
 
-async def _poll(feed: Feed) -> None:
+async def _poll(feed: Feed, drawn: asyncio.Event) -> None:
+    # Asking loads libraries, which takes longer than drawing the list.
+    await drawn.wait()
     # Whatever ends one profile's pollers, the others go on; its values grow old, which its row says.
     with suppress(Exception):
         await feed.run()
@@ -88,18 +91,18 @@ async def _ended(tasks: list[asyncio.Task[None]]) -> None:
 def _watched(name: str, config: Config) -> Watched:
     """A profile with pollers of its own; one that has none says why in its row."""
     from mongo_dr_console.ui.profiles import Watched
-    from mongo_dr_console.workers.pollers import watching
-    from mongo_dr_console.workers.sources import limits_of
+    from mongo_dr_console.workers.latepollers import LatePollers
+    from mongo_dr_console.workers.limits import limits_of
 
     profile = config.profiles[name]
     limits = limits_of(profile)
     try:
-        return Watched(name, profile.environment, limits, watching(name, profile))
+        return Watched(name, profile.environment, limits, LatePollers(name, profile))
     except Trouble as trouble:
         return Watched(name, profile.environment, limits, None, trouble.message)
 
 
-def _app(path: Path, watched: list[Watched], wanted: Wanted, at: str) -> ProfilesApp:
+def _app(path: Path, watched: list[Watched], wanted: Wanted, at: str, drawn: asyncio.Event) -> ProfilesApp:
     from mongo_dr_console.ui.driver import LastingDriver
     from mongo_dr_console.ui.profiles import ProfilesApp
 
@@ -111,6 +114,7 @@ def _app(path: Path, watched: list[Watched], wanted: Wanted, at: str) -> Profile
         themes=config_path().parent / "themes",
         keys=keys,
         ascii_only=wanted.ascii or not speaks_unicode(),
+        drawn=drawn.set,
     )
     app.driver_class = LastingDriver
     return app

@@ -18,7 +18,7 @@ def prune_command(
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for its end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Remove what is older than the stores' retention and that nothing kept needs."""
+    """Remove what is past its retention and nothing kept needs."""
     chosen = choose(context.obj)
     if dry_run:
         from mongo_dr_console.model.pruneview import prune_lines, prune_result

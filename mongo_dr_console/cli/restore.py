@@ -54,7 +54,10 @@ def run_command(
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for its end.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Restore: plan, typed confirmation, then a job that outlives the terminal."""
+    """Restore as planned, in a job that outlives the terminal.
+
+    Asks for the plan's own text where anything live is replaced.
+    """
     chosen = choose(context.obj)
     chosen.require("restore")
     if plan_file is not None:
@@ -78,7 +81,7 @@ def run_command(
 
 
 def undo_command(context: typer.Context, job: Job, as_json: AsJson = False) -> None:
-    """Take a swap back: the collections that were set aside get their names again.
+    """Take a swap back: what was set aside gets its name again.
 
     Writes made since the restore stay in the restored collections, which are set aside until accept.
     """
@@ -94,7 +97,7 @@ def accept_command(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Settle a swap: what was set aside is dropped; there is no undo after that."""
+    """Settle a swap: what was set aside is dropped. There is no undo after that."""
     chosen = choose(context.obj)
     chosen.require("restore")
     restore = _placed(chosen, job)
@@ -208,7 +211,7 @@ def _confirm(plan: Plan, given: str | None, *, from_file: bool) -> None:
 
 
 def _placed(chosen: Chosen, job: str) -> str:
-    from mongo_dr_console.workers.jobs import jobs_folder
+    from mongo_dr_console.workers.folders import jobs_folder
     from mongo_dr_console.workers.placed import placed_restore
 
     return placed_restore(jobs_folder(chosen.profile), job).job

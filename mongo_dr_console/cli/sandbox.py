@@ -43,7 +43,10 @@ def register(app: typer.Typer) -> None:
 
 
 def up(kafka: WithKafka = False, as_json: AsJson = False) -> None:
-    """Puts the practice deployment up: three mongods, a shop, a workload, a store with a first snapshot."""
+    """Puts the practice deployment up.
+
+    Three mongods, a shop, a workload, a store with a first snapshot.
+    """
     from mongo_dr_console.sandbox.place import Place
     from mongo_dr_console.sandbox.practice import up as put_up
 
@@ -60,7 +63,7 @@ def up(kafka: WithKafka = False, as_json: AsJson = False) -> None:
 
 
 def down(as_json: AsJson = False) -> None:
-    """Ends every process of the practice deployment and removes its files."""
+    """Ends the practice deployment and removes its files."""
     from mongo_dr_console.model.documents import SandboxDownDocument
     from mongo_dr_console.sandbox.place import Place
     from mongo_dr_console.sandbox.practice import down as take_down
@@ -98,7 +101,7 @@ def incident(
     seconds: Annotated[int, typer.Option(min=1, max=3600, help="How long lag holds a member back.")] = 90,
     as_json: AsJson = False,
 ) -> None:
-    """Lets something bad happen to the practice deployment, and to no other."""
+    """Lets something bad happen to it, and to no other."""
     from mongo_dr_console.sandbox.incidents import happen
     from mongo_dr_console.sandbox.place import Place
 
@@ -110,7 +113,10 @@ def incident(
 
 
 def demo(kafka: WithKafka = False) -> None:
-    """Puts the practice deployment up, opens the console on it, and removes it at the end."""
+    """A live replica set to break and bring back, in the console.
+
+    Puts the practice deployment up, opens the console on it, and removes it at the end.
+    """
     from mongo_dr_console.sandbox.place import Place
     from mongo_dr_console.sandbox.practice import hold
 

@@ -25,8 +25,10 @@ def list_command(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """Each kind of job with its expression, its last run, the next one, and why one waits or was skipped;
-    also while no agent runs."""
+    """Each kind of job, its last run and its next.
+
+    With its expression, and why one waits or was skipped; also while no agent runs.
+    """
     from mongo_dr_console.model.scheduleview import schedule_lines
     from mongo_dr_console.workers.schedules import read_schedule
 

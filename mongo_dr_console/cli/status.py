@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
             typer.Option("--plain", help="Sentences for a screen reader; with --watch only changes follow."),
         ] = False,
     ) -> None:
-        """Everything that is known, and what it means: exit 0 ok, 1 warning, 2 critical, 3 unknown."""
+        """Everything that is known, and what it means.
+
+        Exit 0 ok, 1 warning, 2 critical, 3 unknown.
+        """
         from mongo_dr_console.cli.context import choose
         from mongo_dr_console.model.trouble import WrongUse
 
@@ -47,8 +50,8 @@ def _once(chosen: Chosen, *, as_json: bool, plain: bool) -> int:
     from mongo_dr_console.model.plainspeech import everything
     from mongo_dr_console.model.statusdoc import status_document
     from mongo_dr_console.model.verdict import verdict as judge
+    from mongo_dr_console.workers.limits import limits_of
     from mongo_dr_console.workers.pollers import gather_once
-    from mongo_dr_console.workers.sources import limits_of
 
     readings = gather_once(chosen.name, chosen.profile)
     limits, now = limits_of(chosen.profile), datetime.now(UTC)

@@ -29,7 +29,10 @@ def lifecycle_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """The lifecycle rules of a bucket, and which it should have: retention is not left to the bucket."""
+    """The lifecycle rules of a bucket, and which it should have.
+
+    Retention is not left to the bucket.
+    """
     from mongo_dr_console.workers.lifecycle import lifecycle
 
     chosen = choose(context.obj)

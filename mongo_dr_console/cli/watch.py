@@ -16,8 +16,9 @@ from mongo_dr_console.model.plainspeech import Said, changes, everything, heard
 from mongo_dr_console.model.readings import Limits, Readings
 from mongo_dr_console.model.verdict import Verdict
 from mongo_dr_console.model.verdict import verdict as judge
-from mongo_dr_console.workers.pollers import Pollers, run_bounded, watching
-from mongo_dr_console.workers.sources import limits_of
+from mongo_dr_console.workers.limits import limits_of
+from mongo_dr_console.workers.pollers import Pollers, watching
+from mongo_dr_console.workers.threads import run_bounded
 
 Show = Callable[[Readings, Verdict, Limits, datetime], None]
 

@@ -6,37 +6,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.level import Level
 
 EVERYTHING = "all"
 """What a silence is for that is for every kind."""
-
-
-class Kind(StrEnum):
-    """What an alert is about."""
-
-    BACKUP_AGE = "backup-age"
-    BACKUP_SIZE = "backup-size"
-    RESTORE_TEST = "restore-test"
-    OPLOG_LAG = "oplog-lag"
-    STREAM_LAG = "stream-lag"
-    STREAM_GAP = "stream-gap"
-    CANARY = "canary"
-    NO_PRIMARY = "no-primary"
-    FAILOVER = "failover"
-    MEMBER_DOWN = "member-down"
-    MARGIN = "margin"
-    OPLOG_WINDOW = "oplog-window"
-    JOB_FAILED = "job-failed"
-    STORE_UNREACHABLE = "store-unreachable"
-    RPO = "rpo"
-    RTO = "rto"
-    SOURCE_SILENT = "source-silent"
 
 
 ABOUT: Mapping[Kind, str] = {

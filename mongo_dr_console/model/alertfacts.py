@@ -9,7 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mongo_dr_console.model.alert import Alert, AlertState, Kind, Message, Silence
+from mongo_dr_console.model.alert import Alert, AlertState, Message, Silence
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.reading import SourceError
 
 STALE_SECONDS = 60.0

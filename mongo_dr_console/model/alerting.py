@@ -18,7 +18,6 @@ from mongo_dr_console.model.alert import (
     Alert,
     AlertState,
     Event,
-    Kind,
     Message,
     Rules,
     Silence,
@@ -26,6 +25,7 @@ from mongo_dr_console.model.alert import (
     Toward,
     short_id,
 )
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.words import duration
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from mongo_dr_console.model.alert import Kind
 from mongo_dr_console.model.alerting import Look, Sign
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.backupfacts import BackupFacts
 from mongo_dr_console.model.coverage import Cause, Coverage
 from mongo_dr_console.model.failover import Standing

@@ -17,6 +17,10 @@ from mongo_dr_console.model.words import duration, ratio
 
 def judge_backups(reading: Reading[BackupFacts] | None, limits: Limits, now: datetime) -> Iterator[Fact]:
     """Whether there is a snapshot that a restore can begin with, and how good it is."""
+    if not limits.stored:
+        text = "NO BACKUP: the profile has no store to keep one in."
+        yield Fact(Level.CRITICAL, "no-backup", "backups", text, Rank.RPO)
+        return
     if reading is None:
         text = "No store is known, or none has answered yet: there may be no backup at all."
         yield Fact(Level.UNKNOWN, "backups-unknown", "backups", text, Rank.UNREACHABLE)

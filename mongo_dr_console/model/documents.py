@@ -14,7 +14,8 @@ from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.jobview import ErrorDocument, JobState
 from mongo_dr_console.model.manifest import Compression, Kind
-from mongo_dr_console.model.plan import Mode, PlanLimit
+from mongo_dr_console.model.plan import Mode
+from mongo_dr_console.model.planlimit import PlanLimit
 from mongo_dr_console.model.position import Position
 
 

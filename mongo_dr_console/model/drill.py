@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mongo_dr_console.model.backupfacts import Drilled
 from mongo_dr_console.model.identity import Identity
+from mongo_dr_console.model.words import duration
 
 RECORD = "mdr.drill-record"
 
@@ -133,7 +134,9 @@ def _report(drills: Sequence[DrillRecord], now: datetime, name: str, unread: Seq
     yield "| began | kind | result | RTO | RPO | oplog | documents | writes lost | job |"
     yield "|---|---|---|---:|---:|---|---:|---:|---|"
     for drill in drills:
-        lost = "unknown" if drill.lost_writes is None else f"{drill.lost_writes} of {drill.writes}"
+        lost = "-" if drill.kind == "full" else "unknown"
+        if drill.lost_writes is not None:
+            lost = f"{drill.lost_writes} of {drill.writes}"
         documents = "unknown" if drill.documents is None else f"{drill.documents:,}"
         yield (
             f"| {_time(drill.timestamp)} | {drill.kind} | {'good' if drill.success else '**failed**'} "
@@ -153,7 +156,8 @@ def _summary(drills: Sequence[DrillRecord]) -> Iterator[str]:
         for word, of in (("RTO", "rto_seconds"), ("RPO", "rpo_seconds")):
             values = [value for d in good if d.kind == kind and (value := getattr(d, of)) is not None]
             if values:
-                between = f"{_seconds(min(values))} to {_seconds(max(values))}"
+                least, most = _seconds(min(values)), _seconds(max(values))
+                between = most if least == most else f"{least} to {most}"
                 yield f"- {word} of the {kind} drills that succeeded: {between}"
 
 
@@ -175,7 +179,7 @@ def _details(drill: DrillRecord) -> Iterator[str]:
 def _against(value: float | None, target: float) -> str:
     if value is None:
         return "unknown"
-    return f"{_seconds(value)} ({'within' if value <= target else '**over**'} {_seconds(target)})"
+    return f"{_seconds(value)} ({'within' if value <= target else '**over**'} {duration(target)})"
 
 
 def _seconds(value: float | None) -> str:

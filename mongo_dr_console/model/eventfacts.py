@@ -13,7 +13,7 @@ from mongo_dr_console.model.catalogue import parse_time
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.eventscan import touched
 from mongo_dr_console.model.identity import Identity
-from mongo_dr_console.model.plan import PlanLimit
+from mongo_dr_console.model.planlimit import PlanLimit
 from mongo_dr_console.model.position import Position, Span
 
 KEPT = timedelta(hours=24)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from mongo_dr_console.model.failover import Standing
-from mongo_dr_console.model.failoverdoc import (
-    EndpointContent,
-    FailoverFacts,
-    FailoverRecord,
-    FailoverTestDocument,
-    Pause,
-    RunStep,
-)
 from mongo_dr_console.model.words import duration, moment
+
+if TYPE_CHECKING:
+    from mongo_dr_console.model.failoverdoc import (
+        EndpointContent,
+        FailoverFacts,
+        FailoverRecord,
+        FailoverTestDocument,
+        Pause,
+        RunStep,
+    )
 
 STATES = {"running": "under way", "done": "done", "failed": "FAILED", "superseded": "nothing to switch"}
 

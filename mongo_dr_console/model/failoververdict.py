@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from mongo_dr_console.model.failover import Standing
-from mongo_dr_console.model.failoverdoc import FailoverFacts
 from mongo_dr_console.model.failovertext import pause_lines
 from mongo_dr_console.model.level import Fact, Level
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.rank import Rank
 from mongo_dr_console.model.readings import FAILOVER, Readings
 from mongo_dr_console.model.words import duration
+
+if TYPE_CHECKING:
+    from mongo_dr_console.model.failoverdoc import FailoverFacts
 
 _TOLD = timedelta(hours=24)
 

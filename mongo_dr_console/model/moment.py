@@ -6,8 +6,8 @@ import re
 from datetime import datetime
 
 _YEARS = range(1970, 2200)
-_DAY = rb"\d{4}-\d\d-\d\d[T ]"
-_NONE_THAT_CAN_BE = re.compile(rb'"(?:(?!19[7-9]|2[01]\d)' + _DAY + rb"|" + _DAY + rb'[\d:.]+")')
+_TIME = re.compile(rb'"(\d{4})-\d\d-\d\d[T ][\d:.]+(.)')
+"""Its year, and what comes after it: of a time without an offset, the closing quote."""
 
 
 def moment_of(text: str) -> datetime:
@@ -34,4 +34,4 @@ def has_odd_time(document: bytes) -> bool:
     >>> has_odd_time(b'{"a": "2026-11-22T02:00:00Z"}')
     False
     """
-    return _NONE_THAT_CAN_BE.search(document) is not None
+    return any(int(found[1]) not in _YEARS or found[2] == b'"' for found in _TIME.finditer(document))

@@ -14,7 +14,7 @@ OWN_DATABASE = "mongo_dr"
 DRILL_DATABASE = "caas_dr_test"
 """A drill's: made, dropped, restored and removed by it, and nobody else's."""
 
-_ASIDE = re.compile(r"mdr_aside_[0-9a-z]+_[0-9a-z]+")
+_ASIDE = re.compile(r"mdr_aside_([0-9a-z]+)_[0-9a-z]+")
 _STAGING = re.compile(r"mdr_[0-9a-f]+_\d+")
 
 _NO_DATABASE = re.compile(r'[/\\. "$\x00]')
@@ -75,6 +75,16 @@ def aside_name(job: str, label: str) -> str:
 def is_set_aside(collection: str) -> bool:
     """Whether a collection was set aside by us: left out of snapshots, restores, replay and find."""
     return _ASIDE.fullmatch(collection) is not None
+
+
+def job_that_set_aside(collection: str) -> str:
+    """The id of the job, empty for a collection that none of ours has set aside.
+
+    >>> job_that_set_aside(aside_name("5993f8ba", "u1")), job_that_set_aside("orders")
+    ('5993f8ba', '')
+    """
+    match = _ASIDE.fullmatch(collection)
+    return match[1] if match else ""
 
 
 def is_staging(collection: str) -> bool:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from mongo_dr_console.model.event import Event
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.namespace import Patterns
-from mongo_dr_console.model.position import Bound, Limit, Position
+from mongo_dr_console.model.planlimit import PlanLimit
+from mongo_dr_console.model.position import Position
 
 Mode = Literal["swap", "in-place", "beside", "merge"]
 Severity = Literal["info", "warning", "danger"]
@@ -20,25 +21,6 @@ NamespaceKind = Literal["collection", "view", "timeseries"]
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True)
-
-
-class PlanLimit(_Part):
-    """Where replay stops.
-
-    Args:
-        position: The limit itself.
-        bound: Whether the entry at the position is left out (before) or applied (through).
-        follow: Replay goes on to the writes made up to the cut-over itself; the position is what was
-            newest when planned.
-    """
-
-    position: Position
-    bound: Bound
-    follow: bool = False
-
-    @property
-    def limit(self) -> Limit:
-        return Limit(self.position, self.bound)
 
 
 class BaseSnapshot(_Part):

@@ -8,6 +8,7 @@ import humanize
 
 from mongo_dr_console.model.plan import Neighbour, Plan, PlannedNamespace
 from mongo_dr_console.model.position import Bound, Position
+from mongo_dr_console.model.words import counted
 
 _SIGNS = {"info": "i", "warning": "!", "danger": "✗"}
 _SHOWN = 40
@@ -84,12 +85,13 @@ def _collections(plan: Plan) -> Iterator[str]:
         yield f"    and {len(plan.namespaces) - _SHOWN} more: --json shows all"
     if plan.kept:
         shown = ", ".join(plan.kept[:5]) + (" …" if len(plan.kept) > 5 else "")
-        yield f"  stays as is   {len(plan.kept)} live collections that the restore does not have: {shown}"
+        kept = counted(len(plan.kept), "live collection")
+        yield f"  stays as is   {kept} that the restore does not have: {shown}"
 
 
 def _namespace(planned: PlannedNamespace) -> str:
     name = planned.target if planned.source == planned.target else f"{planned.source} → {planned.target}"
-    size = "" if planned.documents is None else f" about {planned.documents:,} documents;"
+    size = "" if planned.documents is None else f" about {counted(planned.documents, 'document')};"
     return f"{name} [{planned.mode}]{size} {planned.effect}"
 
 

@@ -7,6 +7,7 @@ Every value comes with its age; a level is a glyph and a word, never colour alon
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from mongo_dr_console.model.backupfacts import BackupFacts, StoreFacts
@@ -183,7 +184,12 @@ def present_backups(
     facts = None if reading is None else reading.value
     header = ("SNAPSHOT", "STORE", "AGE", "SIZE", "DOCUMENTS", "VERIFIED", "RESTORE-TESTED")
     if facts is None:
-        return make_panel("backups", "Backups", reading, verdict, now, header)
+        panel = make_panel("backups", "Backups", reading, verdict, now, header)
+        return (
+            panel
+            if limits.stored
+            else replace(panel, level=Level.CRITICAL, trouble="the profile has no store")
+        )
     found = sorted(
         ((store, s) for store in facts.stores for s in store.snapshots),
         key=lambda pair: (pair[1].taken_at, pair[1].name),
@@ -263,9 +269,9 @@ def _stream_rows(readings: Readings, limits: Limits, now: datetime) -> list[Row]
         ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
         return [Row((f"stream: the agent on {facts.host} is gone since {ago}",), Level.WARNING)]
     rows = []
-    if facts.role in ("stands-by", "waits"):
-        fine = facts.role == "stands-by"
-        rows.append(Row((f"stream: {standing(facts)}",), Level.FINE if fine else Level.WARNING))
+    if facts.role in ("stands-by", "waits", "watches"):
+        level = Level.WARNING if facts.role == "waits" else Level.FINE
+        rows.append(Row((f"stream: {standing(facts)}",), level))
     for sink in facts.sinks:
         lag = sink.lag_seconds(facts.committed)
         level = Level.UNKNOWN if lag is None else grade(lag, limits.oplog_lag)

@@ -12,7 +12,6 @@ from mongo_dr_console.model.coverage import Coverage, at
 from mongo_dr_console.model.estimate import Estimate, Measured, Work, estimate, operations_between
 from mongo_dr_console.model.event import CHANGES, Event
 from mongo_dr_console.model.eventfacts import EventFacts, Restored, unanswered
-from mongo_dr_console.model.failoverdoc import FailoverFacts
 from mongo_dr_console.model.identity import Identity
 from mongo_dr_console.model.jobfacts import JobFacts, of_lock
 from mongo_dr_console.model.lock import LockInfo
@@ -23,6 +22,7 @@ from mongo_dr_console.model.streamfacts import KeptTopic, StreamFacts
 
 if TYPE_CHECKING:
     from mongo_dr_console.model.alertfacts import AlertFacts
+    from mongo_dr_console.model.failoverdoc import FailoverFacts
 
 SET = "set"
 OPLOG = "oplog"
@@ -53,6 +53,7 @@ class Limits:
 
     ``canary``: until a heartbeat is safe in a sink. ``oplog_window``: how far the oplog reaches back, against
     what a backup takes; less is worse.
+    ``stored``: whether there is a store at all.
     ``streamed``: whether a stream is configured, without which RPO cannot be better than the time between
     two snapshots.
     """
@@ -64,6 +65,7 @@ class Limits:
     restore_test_age: Threshold
     oplog_lag: Threshold
     margin: Threshold
+    stored: bool = True
     streamed: bool = False
     canary: Threshold = Threshold(60.0)
     oplog_window: Threshold = Threshold(1.0, 2.0)

@@ -15,15 +15,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from mongo_dr_console.model.alertfacts import AlertFacts
-from mongo_dr_console.model.backupfacts import StoreFacts
-from mongo_dr_console.model.coverage import Coverage
-from mongo_dr_console.model.eventfacts import EventFacts
-from mongo_dr_console.model.failoverdoc import FailoverFacts
-from mongo_dr_console.model.jobfacts import JobFacts
-from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.moment import has_odd_time, moment_of
-from mongo_dr_console.model.oplogfacts import OplogFacts
 from mongo_dr_console.model.reading import Reading
 from mongo_dr_console.model.readings import (
     ALERTS,
@@ -37,8 +29,6 @@ from mongo_dr_console.model.readings import (
     SET,
     STREAM,
 )
-from mongo_dr_console.model.setstatus import SetStatus
-from mongo_dr_console.model.streamfacts import KeptTopic, StreamFacts
 
 _STORE = "store:"
 
@@ -162,6 +152,18 @@ def _kind(source: str) -> str:
 
 @cache
 def _adapter(kind: str) -> TypeAdapter[Any]:
+    # Of the facts some are only read and written here: loading them would hold up the first frame.
+    from mongo_dr_console.model.alertfacts import AlertFacts
+    from mongo_dr_console.model.backupfacts import StoreFacts
+    from mongo_dr_console.model.coverage import Coverage
+    from mongo_dr_console.model.eventfacts import EventFacts
+    from mongo_dr_console.model.failoverdoc import FailoverFacts
+    from mongo_dr_console.model.jobfacts import JobFacts
+    from mongo_dr_console.model.lock import LockInfo
+    from mongo_dr_console.model.oplogfacts import OplogFacts
+    from mongo_dr_console.model.setstatus import SetStatus
+    from mongo_dr_console.model.streamfacts import KeptTopic, StreamFacts
+
     readings: dict[str, Any] = {
         SET: Reading[SetStatus],
         OPLOG: Reading[OplogFacts],

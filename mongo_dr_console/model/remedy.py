@@ -67,6 +67,7 @@ BY_CODE: dict[str, Remedy] = {
     "stream-trouble": Remedy("What is not safe yet would be lost with the deployment.", _OPLOG),
     "agent-gone": Remedy("What is written from now on is safe in no sink.", _OPLOG),
     "agent-waits": Remedy("What is written from now on may be safe in no sink.", _OPLOG),
+    "agent-watch-gone": Remedy("What goes wrong is told to nobody from this host.", _OPLOG),
     "agent-standby-gone": Remedy("If the leading agent fails, none takes over here.", _OPLOG),
     "restore-failed": Remedy("It may stand half done: see what it did, resume it or take it back.", "jobs"),
     "restore-partial": Remedy("Something was not put in place: see what.", "jobs"),

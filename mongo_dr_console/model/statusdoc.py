@@ -277,7 +277,7 @@ class StreamDocument(_Document):
         sinks: One each.
         committed: What a majority of the deployment has, as far as the agent knew.
         role: What the agent of this host is to those of others; `waits`: neither it nor anybody that it knows
-            of leads.
+            of leads; `watches`: its access is watch, so it streams nothing and leads nobody.
         leader: Who leads; null where that is not known. `fence` grows with each who does.
         waits_for: Why it waits.
     """

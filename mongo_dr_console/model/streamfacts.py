@@ -110,9 +110,9 @@ class SinkFacts(_Facts):
         return float(max(0, committed.t - self.durable.t))
 
 
-Role = Literal["leads", "alone", "stands-by", "waits"]
+Role = Literal["leads", "alone", "stands-by", "waits", "watches"]
 """Of an agent: it leads by the lease; leads since nothing is shared with others; another one leads; nobody is
-known to lead, since the store or the deployment does not answer."""
+known to lead, since the store or the deployment does not answer; it may write nothing, and only watches."""
 
 
 class StreamFacts(_Facts):
@@ -153,6 +153,8 @@ def standing(facts: StreamFacts) -> str:
     if facts.role == "stands-by" and leader is not None:
         other = f" (profile {leader.profile})" if leader.profile != facts.profile else ""
         return f"the agent on {facts.host} stands by, {leader.host}{other} leads"
+    if facts.role == "watches":
+        return f"the agent on {facts.host} only watches, since its access is watch: it streams nothing"
     return f"the agent on {facts.host} leads"
 
 

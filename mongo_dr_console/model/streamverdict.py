@@ -28,6 +28,9 @@ def judge_stream(readings: Readings, limits: Limits, now: datetime) -> Iterator[
         if facts.role == "stands-by":
             text, spare = f"{gone}: nobody stands by on this host.", remedy("agent-standby-gone", Rank.MEMBER)
             yield Fact(Level.WARNING, "agent-gone", "coverage", text, Rank.MEMBER, spare.means, spare.command)
+        elif facts.role == "watches":
+            text, eyes = f"{gone}: nobody watches on this host.", remedy("agent-watch-gone", Rank.MEMBER)
+            yield Fact(Level.WARNING, "agent-gone", "coverage", text, Rank.MEMBER, eyes.means, eyes.command)
         else:
             text = f"{gone}: the oplog is not streamed."
             yield Fact(Level.WARNING, "agent-gone", "coverage", text, Rank.CONTINUITY)

@@ -49,6 +49,14 @@ def size(number: float | None) -> str:
     raise AssertionError("unreachable")
 
 
+def counted(number: int, thing: str) -> str:
+    """
+    >>> counted(1, "collection"), counted(1200, "document")
+    ('1 collection', '1,200 documents')
+    """
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def moment(when: datetime | None) -> str:
     """RFC 3339 in UTC with Z, to the second."""
     return UNKNOWN if when is None else when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

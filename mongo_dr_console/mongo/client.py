@@ -26,6 +26,7 @@ from pymongo.errors import (
 from pymongo.uri_parser import validate_options
 
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble, Unreachable, WrongUse
+from mongo_dr_console.mongo.primary_first import PrimaryFirst
 
 Client = MongoClient[dict[str, Any]]
 AsyncClient = AsyncMongoClient[dict[str, Any]]
@@ -37,6 +38,8 @@ APPNAME = "mongo-dr-console"
 warnings.filterwarnings("ignore", message="Unknown option", category=UserWarning)
 
 _TIMEOUTS = re.compile(r" \(configured timeouts: [^)]*\)")
+_COMMAND_DOCUMENT = re.compile(r" \{ (\w+): .*\}$", re.DOTALL)
+"""With which the server repeats what it was asked, session and signature included; the name is enough."""
 _UNAUTHORIZED = 13
 _AUTHENTICATION_FAILED = 18
 _NO_PRIMARY_NOW = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436})
@@ -101,6 +104,7 @@ def _uri_in_words(uri: str) -> Iterator[None]:
     """What is wrong with a URI, and nothing of what stands in it: where a password is not escaped, its pieces
     are taken for a host, a port or a database."""
     try:
+        _check_database(uri)
         _check_values(uri)
         yield
     except PyMongoError as error:
@@ -113,6 +117,14 @@ def _uri_in_words(uri: str) -> Iterator[None]:
             f"A file that the URI names cannot be used: {error.filename}: {error.strerror}.",
             "Correct the URI (tlsCAFile, tlsCertificateKeyFile).",
         ) from None
+
+
+def _check_database(uri: str) -> None:
+    """Of ``u:p@ss/word@host`` the driver makes the host ``ss``, and looks for it."""
+    if "@" in uri.partition("://")[2].partition("?")[0].partition("/")[2]:
+        raise _wrong_uri(
+            "an @ stands behind the hosts, so user or password hold an @ and a / that are not escaped"
+        )
 
 
 def _check_values(uri: str) -> None:
@@ -151,6 +163,8 @@ def _options(direct: bool, seconds: float, appname: str) -> dict[str, Any]:
     }
     if direct:
         options["directConnection"] = True
+    else:
+        options["server_selector"] = PrimaryFirst(seconds)
     return options
 
 
@@ -182,6 +196,7 @@ def _told_failure(error: OperationFailure) -> Trouble:
             "Correct the URI of the profile; --authenticationDatabase is authSource in a URI.",
         )
     if error.code == _UNAUTHORIZED:
+        text = _COMMAND_DOCUMENT.sub(r" \1", text)
         return Refused(
             "not-authorized",
             f"The user of this profile may not do that: {text}",

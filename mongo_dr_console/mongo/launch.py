@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,6 +116,7 @@ class ReplicaSet:
         self.options = options
         self.tool = User.new(_TOOL, ["root"])
         self.members: list[Member] = []
+        self._ports: list[HeldPort] = []
 
     @classmethod
     def launch(cls, folder: Path, options: Options | None = None) -> ReplicaSet:
@@ -150,17 +152,17 @@ class ReplicaSet:
         """The whole set, as one of its users."""
         return self._uri(self.members, user, f"replicaSet={self.set_name}")
 
-    def client(self, *, seconds: float = 10) -> Client:
+    def client(self, *, seconds: float = 30) -> Client:
         """A client of the whole set as the tool's user; the caller closes it."""
         return connect(self.uri, seconds=seconds)
 
     @contextmanager
-    def member_client(self, index: int, *, seconds: float = 10) -> Iterator[Client]:
+    def member_client(self, index: int, *, seconds: float = 30) -> Iterator[Client]:
         """A client of one member, whatever its state, as the tool's user."""
         with connect(self.member_uris[index], direct=True, seconds=seconds) as client:
             yield client
 
-    def primary_index(self, *, seconds: float = 30) -> int:
+    def primary_index(self, *, seconds: float = _START_SECONDS) -> int:
         """Index of the primary; waits until there is one."""
         with self.client(seconds=seconds) as client:
             try:
@@ -172,11 +174,11 @@ class ReplicaSet:
             raise Failed("no-primary", "The set has just lost its primary.")
         return next(i for i, m in enumerate(self.members) if m.port == address[1])
 
-    def wait_for_primary(self, *, seconds: float = 30) -> None:
+    def wait_for_primary(self, *, seconds: float = _START_SECONDS) -> None:
         """Waits until a primary takes writes."""
         self.primary_index(seconds=seconds)
 
-    def wait_for_members(self, *, seconds: float = 30) -> None:
+    def wait_for_members(self, *, seconds: float = _START_SECONDS) -> None:
         """Waits until every member is PRIMARY or SECONDARY."""
         deadline = time.monotonic() + seconds
         with self.client(seconds=seconds) as client:
@@ -246,6 +248,7 @@ class ReplicaSet:
         self.kill_all()
         processes.end(lambda: [p for p in processes.below(self.folder) if p.is_mongod])
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._give_ports_back()
 
     def _make(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -274,14 +277,20 @@ class ReplicaSet:
         return self.folder / "keyfile"
 
     def _start_fresh(self) -> None:
-        ports = free_ports(self.options.nodes)
-        self.members = [Member(port, self.folder / f"member{i}") for i, port in enumerate(ports)]
+        self._give_ports_back()
+        self._ports = [HeldPort() for _ in range(self.options.nodes)]
+        self.members = [Member(p.number, self.folder / f"member{i}") for i, p in enumerate(self._ports)]
         for member in self.members:
             shutil.rmtree(member.folder, ignore_errors=True)
             member.data.mkdir(parents=True)
             self._spawn(member)
         for member in self.members:
             self._await_listening(member)
+
+    def _give_ports_back(self) -> None:
+        for held in self._ports:
+            held.close()
+        self._ports = []
 
     def _spawn(self, member: Member) -> None:
         def run() -> subprocess.Popen[bytes]:
@@ -395,16 +404,28 @@ class _PortTaken(Exception):
     """Another process took a port between the moment it was free and the mongod's start."""
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+class HeldPort:
+    """A port of the loopback address that nobody listens on and, until ``close``, nobody else is given: who
+    connects is refused, and a server of ours may listen on it, also again after it was down. Elsewhere than
+    on Linux no server could while it is held, so there it is only found.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind((HOST, 0))
+        self.number = int(self._socket.getsockname()[1])
+        if sys.platform != "linux":
+            self.close()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def __enter__(self) -> int:
+        return self.number
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _create_user(client: Client, user: User) -> None:

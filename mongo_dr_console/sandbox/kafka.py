@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mongo_dr_console.model.trouble import Failed
-from mongo_dr_console.mongo.launch import HOST, free_ports
+from mongo_dr_console.mongo.launch import HOST, HeldPort
 from mongo_dr_console.sandbox.kafka_install import find_jars, find_java
 from mongo_dr_console.sandbox.server import Server
 
@@ -42,12 +42,14 @@ class LocalBroker:
         port: Of the listener without security.
         listeners: Further ones by name, with their ports; their settings are in ``settings``.
         settings: Further server settings.
+        ports: These and the controller's, held for as long as it may be started again.
     """
 
     folder: Path
     port: int
     listeners: Mapping[str, int] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    ports: tuple[HeldPort, ...] = ()
     _server: Server = field(init=False)
 
     def __post_init__(self) -> None:
@@ -75,8 +77,9 @@ class LocalBroker:
         """
         java, jars = find_java(), find_jars()
         folder.mkdir(mode=0o700, parents=True)
-        port, controller, *more = free_ports(2 + len(listeners))
-        broker = cls(folder, port, dict(zip(listeners, more, strict=True)), dict(settings or {}))
+        ports = tuple(HeldPort() for _ in range(2 + len(listeners)))
+        port, controller, *more = (held.number for held in ports)
+        broker = cls(folder, port, dict(zip(listeners, more, strict=True)), dict(settings or {}), ports)
         broker._write_settings(controller)
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         words = [part for user in scram for part in ("--add-scram", user)]

@@ -11,7 +11,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mongo_dr_console.mongo.launch import HOST, free_ports
+from mongo_dr_console.mongo.launch import HOST, HeldPort
 from mongo_dr_console.sandbox.minio_install import find_minio
 from mongo_dr_console.sandbox.server import Server
 
@@ -28,6 +28,7 @@ class LocalMinio:
         port: Where it answers.
         user, password: Of its root user: access key and secret.
         kms_key: ``name:<base64 of 32 bytes>``, with which it encrypts.
+        held: Its port, for as long as it may be started again.
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class LocalMinio:
     user: str
     password: str = field(repr=False)
     kms_key: str = field(repr=False)
+    held: HeldPort | None = None
     _server: Server = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,9 +52,10 @@ class LocalMinio:
         """
         find_minio()
         folder.mkdir(mode=0o700, parents=True)
-        (port,) = free_ports(1)
+        held = HeldPort()
         key = base64.b64encode(secrets.token_bytes(32)).decode()
-        minio = cls(folder, port, f"mdr-{secrets.token_hex(6)}", secrets.token_hex(16), f"mdr:{key}")
+        user, password = f"mdr-{secrets.token_hex(6)}", secrets.token_hex(16)
+        minio = cls(folder, held.number, user, password, f"mdr:{key}", held)
         minio.start()
         return minio
 

@@ -55,8 +55,8 @@ from mongo_dr_console.ui.view import Shows, Tape, View
 from mongo_dr_console.ui.widgets.typed_field import TakesLetters
 from mongo_dr_console.ui.wizard.commands import COMMANDS as WIZARD_COMMANDS
 from mongo_dr_console.workers.desk import Desk
+from mongo_dr_console.workers.limits import limits_of
 from mongo_dr_console.workers.replay import JUMPED
-from mongo_dr_console.workers.sources import limits_of
 
 _HAPPENINGS_KEPT = 200
 _THEMES_SECONDS = 2.0
@@ -213,7 +213,8 @@ class ConsoleApp(App[None]):
         self.set_interval(1.0, self.refresh_view)
         self.refresh_view()
         if not self.is_headless:
-            self.call_after_refresh(_spare_the_collector)
+            # What asking needs is loaded by the first reading.
+            self._heard_first = self.feed.subscribe(self._first_reading_came)
             self.set_interval(_THEMES_SECONDS, self.look_at_themes)
         for problem in self._to_report:
             self.say(problem, level="warning")
@@ -252,6 +253,10 @@ class ConsoleApp(App[None]):
         if self._feeding is not None:
             self._feeding.cancel()
             await asyncio.wait({self._feeding}, timeout=1)
+
+    def _first_reading_came(self, *_: object) -> None:
+        self._heard_first()
+        _spare_the_collector()
 
     def _reading_came(self, name: str, readings: Readings) -> None:
         now = self.clock()

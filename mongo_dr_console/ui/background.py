@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pymongo.errors import PyMongoError
-
 from mongo_dr_console.model.secrets import scrub
 from mongo_dr_console.model.trouble import Trouble
-from mongo_dr_console.mongo.client import told
 from mongo_dr_console.workers.threads import DaemonThreads
 
 R = TypeVar("R")
@@ -38,8 +36,14 @@ async def in_thread(call: Callable[[], R]) -> R | Problem:
 
 def problem_of(error: Exception) -> Problem:
     """An error in words; a secret in it is scrubbed."""
-    if isinstance(error, PyMongoError):
-        error = told(error)
+    # Only where the driver is in use: it takes longer to load than the first frame to be drawn.
+    if "pymongo" in sys.modules:
+        from pymongo.errors import PyMongoError
+
+        from mongo_dr_console.mongo.client import told
+
+        if isinstance(error, PyMongoError):
+            error = told(error)
     if isinstance(error, Trouble):
         return Problem(error.code, error.message, error.hint)
     return Problem(

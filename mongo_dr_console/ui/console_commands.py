@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mongo_dr_console.model.bundletext import bundle_lines
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.ui.background import Problem, in_thread, problem_of
 from mongo_dr_console.ui.commands import Command
@@ -89,6 +88,8 @@ async def _make_bundle(app: ConsoleApp) -> None:
     if isinstance(made, Problem):
         app.say_problem(made)
     else:
+        from mongo_dr_console.model.bundletext import bundle_lines
+
         app.notify("\n".join(bundle_lines(made)), markup=False, timeout=_BUNDLE_SECONDS)
 
 

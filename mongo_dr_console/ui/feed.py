@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mongo_dr_console.model.readings import Readings
-from mongo_dr_console.workers.pollers import Listener
+
+if TYPE_CHECKING:
+    from mongo_dr_console.workers.pollers import Listener
 
 
 class Feed(Protocol):
-    """``workers.pollers.Pollers`` is one."""
+    """``workers.latepollers.LatePollers`` is one."""
 
-    readings: Readings
+    @property
+    def readings(self) -> Readings: ...
 
     @property
     def paused(self) -> bool: ...

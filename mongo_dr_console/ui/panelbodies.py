@@ -23,6 +23,7 @@ from mongo_dr_console.ui.panels import (
     Item,
     body_of,
     has_told,
+    marked_cells,
     note_item,
     notes_of,
     row_text,
@@ -193,9 +194,9 @@ def _oplog_rows(facts: OplogFacts, stale: bool) -> list[Row]:
         ("size", f"{size(facts.size_bytes)} of {size(facts.max_bytes)}"),
         ("oldest", moment(facts.oldest_at)),
     ]
-    return [
-        Row((name, f"?{value}" if stale else value), Level.UNKNOWN if stale else None) for name, value in rows
-    ]
+    if stale:
+        return [Row(marked_cells(row), Level.UNKNOWN) for row in rows]
+    return [Row(row) for row in rows]
 
 
 def _coarse(seconds: float) -> str:

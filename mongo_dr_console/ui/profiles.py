@@ -64,6 +64,7 @@ class ProfilesApp(App[str]):
 
     Args:
         at: The profile that the cursor stands on first.
+        drawn: Called when the first frame stands on the screen.
     """
 
     CSS_PATH = "console.tcss"
@@ -90,10 +91,11 @@ class ProfilesApp(App[str]):
         keys: Mapping[str, str] | None = None,
         ascii_only: bool = False,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        drawn: Callable[[], object] = lambda: None,
     ) -> None:
         self.ascii = ascii_only
         super().__init__()
-        self._watched, self._at, self._clock = tuple(watched), at, clock
+        self._watched, self._at, self._clock, self._drawn = tuple(watched), at, clock, drawn
         found = load_themes(themes)
         for file in found.found.values():
             self.register_theme(textual_theme(file, ""))
@@ -135,6 +137,7 @@ class ProfilesApp(App[str]):
         self.draw()
         if self._at:
             self.query_one("#rows", RowList).go_to(self._at)
+        self.call_after_refresh(self._drawn)
 
     def _came(self, *_: object) -> None:
         # Several readings of one moment are drawn once.

@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.host import this_owner
-from mongo_dr_console.model.alert import EVERYTHING, Ack, Alert, Kind, Message, Silence, short_id
+from mongo_dr_console.model.alert import EVERYTHING, Ack, Alert, Message, Silence, short_id
 from mongo_dr_console.model.alertfacts import AlertFacts, WayTested
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Trouble, WrongUse

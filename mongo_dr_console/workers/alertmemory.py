@@ -12,6 +12,7 @@ from mongo_dr_console.model.alertfacts import AlertFacts
 from mongo_dr_console.model.trouble import Failed, Trouble, Unreachable
 from mongo_dr_console.stores.agents_store import Shared
 from mongo_dr_console.stores.alert_orders import AlertPlace, Orders
+from mongo_dr_console.workers.access import reaches
 from mongo_dr_console.workers.alertstate import facts_file, own_part, read_facts, shared_part, write_facts
 from mongo_dr_console.workers.bounded import OneAtATime
 
@@ -23,7 +24,8 @@ _STORE_SECONDS = 6.0
 
 
 class AlertMemory:
-    """What one agent remembers of one profile.
+    """What one agent remembers of one profile. Where the access is watch, on this host alone: of what agents
+    share it reads what people ordered, takes over nothing that a leader remembers, and changes nothing.
 
     Args:
         shared: What the agents share; None: nothing.
@@ -37,6 +39,7 @@ class AlertMemory:
         self._file = facts_file(name, profile)
         self._calls = OneAtATime()
         self._shared = shared_part(profile, shared)
+        self._writes = reaches(profile.access, "operate")
         self._own: AlertPlace | None = None
         self._written: AlertFacts | None = None
         self.opened = False
@@ -52,7 +55,8 @@ class AlertMemory:
         self.opened = True
         shared = None
         try:
-            shared = None if self._shared is None else self._asked(self._shared.read_facts)
+            if self._shared is not None and self._writes:
+                shared = self._asked(self._shared.read_facts)
             self.settled = True
         except Trouble:
             shared = None
@@ -85,7 +89,7 @@ class AlertMemory:
         except OSError as error:
             trouble = Failed("alert-state-unwritten", f"{self._file} cannot be written: {error.strerror}.")
         # Before the store was read it may hold what a leader before told: that must not be written over.
-        if self._shared is None or not self.settled or not self._news(facts):
+        if self._shared is None or not (self._writes and self.settled and self._news(facts)):
             return trouble
         try:
             shared = self._shared
@@ -99,7 +103,7 @@ class AlertMemory:
         """Removes orders that say nothing any more: of alerts that ended, and silences that are over."""
         running = {a.id for a in facts.state.alerts}
         now = self._clock()
-        for place in (self._own, self._shared):
+        for place in (self._own, self._shared if self._writes else None):
             if place is None:
                 continue
             for ack in place.seen.acks:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mongo_dr_console.config import Profile
-from mongo_dr_console.model.alert import AT_ONCE, Kind, Rules, Timing
+from mongo_dr_console.model.alert import AT_ONCE, Rules, Timing
 from mongo_dr_console.model.alertfacts import AlertFacts
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.trouble import Trouble
 from mongo_dr_console.stores.agents_store import Shared, agents_store_name
 from mongo_dr_console.stores.alert_orders import AlertPlace
@@ -54,7 +55,8 @@ def shared_part(profile: Profile, shared: Shared | None) -> AlertPlace | None:
 
 
 def newest_facts(profile_name: str, profile: Profile, shared: AlertPlace | None) -> AlertFacts | None:
-    """What the leading agent wrote last, wherever it runs.
+    """What the leading agent wrote last, wherever it runs; where none is alive that leads, what one of this
+    host says that only watches.
 
     Raises:
         Trouble: The store does not answer, and this host has nothing of its own.
@@ -67,7 +69,8 @@ def newest_facts(profile_name: str, profile: Profile, shared: AlertPlace | None)
             raise
         other = None
     found = [facts for facts in (own, other) if facts is not None]
-    return max(found, key=lambda facts: facts.order, default=None)
+    now = datetime.now(UTC)
+    return max(found, key=lambda facts: (not facts.stale(now), facts.order), default=None)
 
 
 def rules_of(profile: Profile) -> Rules:

@@ -29,11 +29,12 @@ from mongo_dr_console.workers.alerting import known_alerts
 from mongo_dr_console.workers.alertstate import facts_file
 from mongo_dr_console.workers.examine import examine
 from mongo_dr_console.workers.failover_state import FailoverFiles, read_failovers, read_monitor
+from mongo_dr_console.workers.folders import jobs_folder
 from mongo_dr_console.workers.holding import list_holds
+from mongo_dr_console.workers.limits import limits_of
 from mongo_dr_console.workers.recordings import PATTERN, Kind, recordings_folder, runs_of
 from mongo_dr_console.workers.schedules import read_schedule
 from mongo_dr_console.workers.shownconfig import for_others
-from mongo_dr_console.workers.sources import limits_of
 from mongo_dr_console.workers.streamstate import state_file
 
 _MOST_JOBS = 30
@@ -119,10 +120,10 @@ def _recorded(name: str, profile: Profile, kind: Kind, since: datetime) -> Itera
 
 
 def _jobs(name: str, profile: Profile, since: datetime) -> Iterator[Found]:
-    views = [v for v in jobs.list_jobs(jobs.jobs_folder(profile)) if v.profile == name]
+    views = [v for v in jobs.list_jobs(jobs_folder(profile)) if v.profile == name]
     recent = [v for v in views if v.state == "running" or (v.ended_at or v.created_at) >= since]
     for view in recent[:_MOST_JOBS]:
-        folder = jobs.jobs_folder(profile) / view.job
+        folder = jobs_folder(profile) / view.job
         for file in _JOB_FILES:
             yield from _copied(folder / file, f"jobs/{view.job}/{file}")
 

@@ -1,7 +1,8 @@
 """What a console can ask for and have done: every call may block, so it is made in a thread of its own.
 
 The doing half asks ``ConsoleAccess`` right before it acts, whoever calls it; ``jobs.create`` asks the profile
-once more. Nothing here knows of screens.
+once more. Nothing here knows of screens. What a call needs is loaded by the call: the desk stands before the
+first frame is drawn.
 """
 
 from __future__ import annotations
@@ -16,38 +17,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from mongo_dr_console.config import Profile, load_config
-from mongo_dr_console.model.alert import EVERYTHING
-from mongo_dr_console.model.bundledoc import BundleDocument
-from mongo_dr_console.model.drill import DrillRecord
-from mongo_dr_console.model.event import Event
-from mongo_dr_console.model.eventsearch import Looked
-from mongo_dr_console.model.failoverdoc import FailoverRecord
-from mongo_dr_console.model.finding import Finding
-from mongo_dr_console.model.hold import Hold
-from mongo_dr_console.model.jobview import JobView
-from mongo_dr_console.model.namespace import Namespace
-from mongo_dr_console.model.operationpage import DocumentHistory, OperationPage, Way
-from mongo_dr_console.model.oplogentry import Operation
-from mongo_dr_console.model.plan import Intent, Plan
 from mongo_dr_console.model.position import Bound, Limit, Position
-from mongo_dr_console.model.readings import Readings
-from mongo_dr_console.model.redaction import redacted
-from mongo_dr_console.model.scheduleview import ScheduleDocument
 from mongo_dr_console.model.trouble import Failed, Refused, Trouble, WrongUse
-from mongo_dr_console.model.when import (
-    event_by_id,
-    limit_before,
-    limit_through,
-    parse_range,
-    parse_when,
-)
-from mongo_dr_console.workers import jobs
 from mongo_dr_console.workers.access import ConsoleAccess, needed_for, require
-from mongo_dr_console.workers.jobs import JobFolder
-from mongo_dr_console.workers.jobwatch import JobWatch
+from mongo_dr_console.workers.folders import jobs_folder
 
 if TYPE_CHECKING:
+    from mongo_dr_console.model.bundledoc import BundleDocument
+    from mongo_dr_console.model.drill import DrillRecord
+    from mongo_dr_console.model.event import Event
+    from mongo_dr_console.model.eventsearch import Looked
+    from mongo_dr_console.model.failoverdoc import FailoverRecord
+    from mongo_dr_console.model.finding import Finding
+    from mongo_dr_console.model.hold import Hold
+    from mongo_dr_console.model.jobview import JobView
+    from mongo_dr_console.model.namespace import Namespace
+    from mongo_dr_console.model.operationpage import DocumentHistory, OperationPage, Way
+    from mongo_dr_console.model.oplogentry import Operation
+    from mongo_dr_console.model.plan import Intent, Plan
+    from mongo_dr_console.model.readings import Readings
+    from mongo_dr_console.model.scheduleview import ScheduleDocument
     from mongo_dr_console.workers.holding import Noted
+    from mongo_dr_console.workers.jobs import JobFolder
+    from mongo_dr_console.workers.jobwatch import JobWatch
 
 Compression = Literal["gzip", "zstd", "none"]
 
@@ -144,6 +136,8 @@ class Desk:
         Raises:
             WrongUse: It is none.
         """
+        from mongo_dr_console.model.when import event_by_id, limit_before, limit_through, parse_when
+
         when = parse_when(
             text,
             now=datetime.now(UTC),
@@ -160,6 +154,8 @@ class Desk:
         Raises:
             WrongUse: It is none.
         """
+        from mongo_dr_console.model.when import event_by_id, parse_range
+
         return parse_range(
             text,
             now=datetime.now(UTC),
@@ -253,7 +249,10 @@ class Desk:
         Raises:
             Failed: The state folder cannot be written.
         """
-        folder = jobs.jobs_folder(self.profile).parent / "plans"
+        from mongo_dr_console.model.redaction import redacted
+        from mongo_dr_console.workers import jobs
+
+        folder = jobs_folder(self.profile).parent / "plans"
         path = folder / f"{plan.id}.json"
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -271,19 +270,27 @@ class Desk:
 
     def jobs(self) -> list[JobView]:
         """This profile's jobs on this host, newest first."""
-        return [v for v in jobs.list_jobs(jobs.jobs_folder(self.profile)) if v.profile == self.name]
+        from mongo_dr_console.workers import jobs
+
+        return [v for v in jobs.list_jobs(jobs_folder(self.profile)) if v.profile == self.name]
 
     def folder(self, job: str) -> JobFolder:
         """Raises WrongUse where this host has no such job."""
-        return jobs.find_job(jobs.jobs_folder(self.profile), job)
+        from mongo_dr_console.workers import jobs
+
+        return jobs.find_job(jobs_folder(self.profile), job)
 
     def watch(self, job: str) -> JobWatch:
         """Raises WrongUse where this host has no such job."""
+        from mongo_dr_console.workers.jobwatch import JobWatch
+
         return JobWatch(self.folder(job))
 
     def settlements(self, job: str) -> tuple[JobView, ...]:
         """The jobs that take back or settle this restore, oldest first, however they stand."""
-        folders = [JobFolder(path) for path in self.folder(job).path.parent.iterdir()]
+        from mongo_dr_console.workers import jobs
+
+        folders = [jobs.JobFolder(path) for path in self.folder(job).path.parent.iterdir()]
         found = []
         for folder in folders:
             with contextlib.suppress(Failed):
@@ -302,7 +309,7 @@ class Desk:
         from mongo_dr_console.workers.placed import placed_restore
         from mongo_dr_console.workers.run_undo import writes_since
 
-        restore = placed_restore(jobs.jobs_folder(self.profile), job)
+        restore = placed_restore(jobs_folder(self.profile), job)
         other = self._other(restore.profile)
         client = connect((other[1] if other else self.profile).connection_uri(), seconds=2, any_member=True)
         try:
@@ -339,7 +346,7 @@ class Desk:
         """
         from mongo_dr_console.workers.bundle import make_bundle, usual_name
 
-        folder = jobs.jobs_folder(self.profile).parent / "bundles"
+        folder = jobs_folder(self.profile).parent / "bundles"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -505,6 +512,8 @@ class Desk:
 
     def unsilence(self) -> str:
         """Takes all silences back; returns where that was noted."""
+        from mongo_dr_console.model.alert import EVERYTHING
+
         self.access.require("operate")
         return self._order("unsilence", EVERYTHING)
 
@@ -515,6 +524,8 @@ class Desk:
             Refused: Not armed, no access, also of the profile that the job is for; or something else was
                 typed.
         """
+        from mongo_dr_console.workers import jobs
+
         folder = self.folder(job)
         self.access.require(needed_for(jobs.read_plan(folder).kind))
         if typed != "stop":
@@ -523,6 +534,8 @@ class Desk:
 
     def resume(self, job: str) -> Started:
         """Goes on with a job that failed, was stopped, or whose process died."""
+        from mongo_dr_console.workers import jobs
+
         folder = self.folder(job)
         self.access.require(needed_for(jobs.read_plan(folder).kind))
         return Started(folder, jobs.resume(folder))
@@ -531,12 +544,14 @@ class Desk:
         from mongo_dr_console.workers.placed import placed_restore
 
         self.access.require("restore")
-        restore = placed_restore(jobs.jobs_folder(self.profile), job).job
+        restore = placed_restore(jobs_folder(self.profile), job).job
         if typed != restore:
             raise _not_confirmed(restore)
         return self._start(kind, {"job": restore})
 
     def _start(self, kind: str, request: dict[str, Any]) -> Started:
+        from mongo_dr_console.workers import jobs
+
         folder = jobs.create(self.name, self.profile, self.config_file, kind, request)
         return Started(folder, jobs.launch(folder))
 
@@ -559,6 +574,8 @@ class Desk:
 def _touched(text: str, events: Sequence[Event], latest: Position | None) -> tuple[Position, Position]:
     """What one time means; of an event the entry before it belongs to it: that is what a restore goes back
     to."""
+    from mongo_dr_console.model.when import event_by_id, parse_when
+
     when = parse_when(
         text, now=datetime.now(UTC), latest=latest, events=lambda wanted: event_by_id(list(events), wanted)
     )

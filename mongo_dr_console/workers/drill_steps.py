@@ -57,6 +57,7 @@ class Drill:
 
         Raises:
             Interrupted: Stopped; nothing is left.
+            Exception: One that nobody foresaw; nothing is left.
         """
         try:
             with self.step("clean"):
@@ -65,8 +66,11 @@ class Drill:
         except Interrupted:
             self._clean_up()
             raise
-        except (Trouble, PyMongoError) as error:
+        except (Trouble, PyMongoError, OSError) as error:
             self.problems.append(_message(error))
+        except Exception:
+            self._clean_up()
+            raise
         self._clean_up()
         for problem in self.problems:
             self.report(Note(problem, "error"))
@@ -89,7 +93,7 @@ class Drill:
         try:
             with self.step("clean-up"):
                 self.remove()
-        except (Trouble, PyMongoError) as error:
+        except (Trouble, PyMongoError, OSError) as error:
             text = f"the drill's data was not removed, the next drill tries again: {_message(error)}"
             self.problems.append(text)
 
@@ -111,5 +115,8 @@ class Drill:
         )
 
 
-def _message(error: Trouble | PyMongoError) -> str:
+def _message(error: Trouble | PyMongoError | OSError) -> str:
+    if isinstance(error, OSError) and not isinstance(error, PyMongoError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"the system refused: {where}{error.strerror or type(error).__name__}"
     return (told(error) if isinstance(error, PyMongoError) else error).message

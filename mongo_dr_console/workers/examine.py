@@ -79,14 +79,17 @@ def _deployment(profile: Profile, readings: Readings) -> Iterator[Finding]:
         _lock,
         _left_over,
     )
+    untold: dict[Finding, None] = {}
     with closing(connect(profile.connection_uri(), seconds=_SECONDS)) as client:
         for check in checks:
             try:
                 yield from check(client)
             except PyMongoError as error:
-                yield _unanswered(told(error))
+                untold.setdefault(_unanswered(told(error)))
             except Trouble as trouble:
-                yield _unanswered(trouble)
+                untold.setdefault(_unanswered(trouble))
+    # What keeps several questions from an answer is one finding.
+    yield from untold
 
 
 def _unanswered(trouble: Trouble) -> Finding:
@@ -232,7 +235,8 @@ def _left_over(client: Client) -> Iterator[Finding]:
     for database in client.list_database_names():
         if is_system_database(database):
             continue
-        for name in client[database].list_collection_names():
+        # A user who may only look may not list what others may read, but has these names all the same.
+        for name in client[database].list_collection_names(authorizedCollections=True):
             kept = aside if is_set_aside(name) else staging if is_staging(name) else None
             if kept is not None:
                 kept.append((f"{database}.{name}", _stored(client, database, name)))
@@ -314,6 +318,9 @@ def _writable(subject: str, path: Path, *, probe: bool) -> Finding:
         if not path.exists():
             raise FileNotFoundError(2, "there is no such folder yet; the first backup makes it")
         if not os.access(path, os.W_OK | os.X_OK):
+            if not probe:
+                text = f"{path} can be read and not be written, and access = 'watch' writes nothing."
+                return fine("store-writable", subject, text)
             raise PermissionError(13, "this user may not write there")
         if probe:
             file = path / f"{_PROBE}-{os.getpid()}"

@@ -21,6 +21,7 @@ from mongo_dr_console.stores.agents_store import ROOT, agents_store
 from mongo_dr_console.stores.open import open_answering
 from mongo_dr_console.stores.patience import of_a_look
 from mongo_dr_console.stores.store import Store
+from mongo_dr_console.workers.access import reaches
 from mongo_dr_console.workers.streamstate import agent_folder
 from mongo_dr_console.workers.threads import DaemonThreads, OneCall
 from mongo_dr_console.workers.wholefile import damaged, read_document, write_document
@@ -136,13 +137,14 @@ def settle(files: FailoverFiles, record: FailoverRecord) -> None:
 
 
 def send_unsent(profile: Profile, files: FailoverFiles) -> int:
-    """Appends what ended to the ledgers of the stores that answer; how many are left.
+    """Appends what ended to the ledgers of the stores that answer; how many are left. Where the access is
+    watch nothing goes into a store: it stays on this host, until it is raised.
 
     One that was sent and could not be removed comes into a ledger twice, and is read once.
     """
     waiting = sorted(files.unsent.glob("*.json")) if files.unsent.exists() else []
-    if not waiting or not profile.stores:
-        return 0 if not profile.stores else len(waiting)
+    if not waiting or not profile.stores or not reaches(profile.access, "operate"):
+        return 0
     stores, _ = open_answering(profile)
     left = 0
     for path in waiting:

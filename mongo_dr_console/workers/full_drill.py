@@ -14,6 +14,7 @@ from mongo_dr_console.engines.builtin.on_paper import outcome_of
 from mongo_dr_console.engines.builtin.snapshot import StoredSnapshot
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.plan import Intent, Plan
+from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Checkpoint, Progress
 from mongo_dr_console.mongo.client import Client
 from mongo_dr_console.mongo.collections import list_collections
@@ -47,7 +48,6 @@ class FullDrill(Drill):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def rehearse(self) -> None:
-        newest = majority_position(self.client)[0]
         with self.step("launch"):
             folder = self.context.folder / SCRATCH
             folder.mkdir(mode=0o700)
@@ -57,7 +57,8 @@ class FullDrill(Drill):
             scratch = ReplicaSet.launch(folder / "set", options)
         try:
             with closing(scratch.client()) as client:
-                began = time.monotonic()
+                # Here the drill loses the deployment: what the stream takes in later does not count.
+                newest, began = majority_position(self.client)[0], time.monotonic()
                 with self.step("plan"):
                     deployments = self._deployments(client, scratch.uri)
                     plan = self._plan(deployments)
@@ -81,7 +82,7 @@ class FullDrill(Drill):
     def _plan(self, deployments: Deployments) -> Plan:
         """To the newest position that the stream has; without one the newest snapshot as it is."""
         profile = self.context.profile
-        latest = kept_oplog(profile, None, self.identity).latest if self.streamed else None
+        latest = self._latest() if self.streamed else None
         intent = Intent(
             store=self.context.request.get("store"),
             through=None if latest is None else str(latest),
@@ -90,6 +91,14 @@ class FullDrill(Drill):
             users=False,
         )
         return make_plan(self.context.profile_name, profile, intent, deployments, counts=False)
+
+    def _latest(self) -> Position | None:
+        """Where the stream ends. That it gives nothing is what a disaster would find too."""
+        kept = kept_oplog(self.context.profile, None, self.identity)
+        if kept.latest is None:
+            nothing = "nothing came back of what was written since the snapshot: the stream has none of it."
+            self.problems.append(nothing + kept.missing())
+        return kept.latest
 
     def _bring_back(self, plan: Plan, deployments: Deployments, client: Client) -> None:
         def report(event: Progress) -> None:

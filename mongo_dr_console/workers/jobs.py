@@ -29,6 +29,7 @@ from mongo_dr_console.model.journal import JobEnded, JobStarted, Line, decode, d
 from mongo_dr_console.model.moment import moment_of
 from mongo_dr_console.model.trouble import Failed, Interrupted, Refused, Trouble, WrongUse
 from mongo_dr_console.workers.access import needed_for, require
+from mongo_dr_console.workers.folders import jobs_folder
 from mongo_dr_console.workers.login import outliving
 
 PLAN, JOURNAL, LOCK, STOP, STDERR = "plan.json", "journal.jsonl", "lock", "stop", "stderr.log"
@@ -52,11 +53,6 @@ class JobFolder:
     @property
     def journal(self) -> Path:
         return self.path / JOURNAL
-
-
-def jobs_folder(profile: Profile) -> Path:
-    """Where a profile's jobs are."""
-    return (profile.state_dir.expanduser() if profile.state_dir else state_path()) / "jobs"
 
 
 def create(

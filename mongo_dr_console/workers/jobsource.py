@@ -9,7 +9,7 @@ from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.readings import JOBS
 from mongo_dr_console.model.redaction import redacted
-from mongo_dr_console.workers.jobs import jobs_folder
+from mongo_dr_console.workers.folders import jobs_folder
 from mongo_dr_console.workers.knownjobs import KnownJobs
 from mongo_dr_console.workers.threads import DaemonThreads, OneCall
 

@@ -100,18 +100,14 @@ def _planned(
     size: int | None,
 ) -> PlannedNamespace:
     there = live.of(target)
-    if there is not None and there.kind != "collection":
-        raise Refused(
-            "target-not-a-collection",
-            f"{target} is a {there.kind} now, so no collection can be put there. Nothing was changed.",
-            "Remove it, or restore beside it: --mode beside",
-        )
-    if there is not None and intent.mode == "beside":
-        raise Refused(
-            "target-exists",
-            f"{target} is there already, and beside replaces nothing. Nothing was changed.",
-            "Give another name: --map FROM=TO",
-        )
+    if there is not None:
+        if there.kind != "collection":
+            raise Refused(
+                "target-not-a-collection",
+                f"{target} is a {there.kind} now, so no collection can be put there. Nothing was changed.",
+                "Remove it, or restore beside it: --mode beside",
+            )
+        _may_replace(intent, target)
     now = live.documents(target) if there is not None else None
     if there is None:
         effect = "created"
@@ -131,6 +127,15 @@ def _planned(
     )
 
 
+def _may_replace(intent: Intent, target: Namespace) -> None:
+    if intent.mode == "beside":
+        raise Refused(
+            "target-exists",
+            f"{target} is there already, and beside replaces nothing. Nothing was changed.",
+            "Give another name: --map FROM=TO",
+        )
+
+
 def _planned_series(
     intent: Intent,
     live: _Live,
@@ -142,18 +147,14 @@ def _planned_series(
     """A time series: the server can give it no other name, so that where one is live there is no swap.
     Documents are counted in buckets."""
     there = live.of(target)
-    if there is not None and there.kind != "timeseries":
-        raise Refused(
-            "target-not-a-time-series",
-            f"{target} is a {there.kind} now, so no time series can be put there. Nothing was changed.",
-            "Remove it, or restore beside it: --mode beside",
-        )
-    if there is not None and intent.mode == "beside":
-        raise Refused(
-            "target-exists",
-            f"{target} is there already, and beside replaces nothing. Nothing was changed.",
-            "Give another name: --map FROM=TO",
-        )
+    if there is not None:
+        if there.kind != "timeseries":
+            raise Refused(
+                "target-not-a-time-series",
+                f"{target} is a {there.kind} now, so no time series can be put there. Nothing was changed.",
+                "Remove it, or restore beside it: --mode beside",
+            )
+        _may_replace(intent, target)
     buckets = live.of(Namespace(target.database, BUCKETS + target.collection))
     now = live.documents(Namespace(target.database, buckets.name)) if buckets is not None else None
     effect = "time series, created"

@@ -26,11 +26,11 @@ from mongo_dr_console.model.plan import (
     Intent,
     Neighbour,
     Plan,
-    PlanLimit,
     PlannedNamespace,
     confirmation,
     plan_hash,
 )
+from mongo_dr_console.model.planlimit import PlanLimit
 from mongo_dr_console.model.position import Bound, Limit, Position
 from mongo_dr_console.model.skip import LeavingOut, SkipWatch
 from mongo_dr_console.model.timeline import Timeline, rename_closure

@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any
 
 from mongo_dr_console.config import USUAL_POLL, Profile
 from mongo_dr_console.model.reading import Reading
 from mongo_dr_console.model.readings import COVERAGE, KAFKA, Readings, reading_of, with_reading
 from mongo_dr_console.workers.backoff import delay
 from mongo_dr_console.workers.sources import Deployment, Source, all_sources, explain
-from mongo_dr_console.workers.threads import DaemonThreads
-
-R = TypeVar("R")
+from mongo_dr_console.workers.threads import run_bounded
 
 Listener = Callable[[str, Readings], None]
 """Called in the loop after each try: the source's name and all readings as they are now."""
@@ -200,10 +198,3 @@ async def gather(profile_name: str, profile: Profile, names: Iterable[str] | Non
 def gather_once(profile_name: str, profile: Profile, names: Iterable[str] | None = None) -> Readings:
     """The same for commands: without a loop of their own, done within a few seconds whatever hangs."""
     return run_bounded(gather(profile_name, profile, names))
-
-
-def run_bounded(main: Coroutine[Any, Any, R]) -> R:
-    """Runs a coroutine in a loop whose threads (name resolution among them) never hold up the end."""
-    with asyncio.Runner() as runner:
-        runner.get_loop().set_default_executor(DaemonThreads())
-        return runner.run(main)

@@ -16,7 +16,7 @@ from mongo_dr_console.model.finding import Finding, fine
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.words import duration, moment, size
-from mongo_dr_console.workers.jobs import jobs_folder
+from mongo_dr_console.workers.folders import jobs_folder
 from mongo_dr_console.workers.login import outliving
 
 _PROBE = ".mdr-preflight-probe"

@@ -14,7 +14,7 @@ from typing import Literal
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.recording import Recorded, decode
 from mongo_dr_console.model.trouble import WrongUse
-from mongo_dr_console.workers.jobs import jobs_folder
+from mongo_dr_console.workers.folders import jobs_folder
 
 Kind = Literal["console", "agent"]
 LAST: dict[str, Kind] = {"last": "console", "agent": "agent"}

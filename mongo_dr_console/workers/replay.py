@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mongo_dr_console.model.reading import Reading
 from mongo_dr_console.model.readings import Readings, with_reading
 from mongo_dr_console.model.recording import Recorded
-from mongo_dr_console.workers.pollers import Listener
+
+if TYPE_CHECKING:
+    from mongo_dr_console.workers.pollers import Listener
 
 SPEEDS = (1.0, 10.0, 60.0)
 JUMPED = ""

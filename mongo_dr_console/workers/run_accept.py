@@ -9,6 +9,7 @@ from pymongo.errors import PyMongoError
 from mongo_dr_console.engines.builtin.cutover import names_by_uuid
 from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.progress import Checkpoint, StepDone, StepProgress, StepStarted
+from mongo_dr_console.model.words import counted
 from mongo_dr_console.mongo.client import Client, connect, told
 from mongo_dr_console.mongo.locks import DeploymentLock
 from mongo_dr_console.workers.context import JobContext, JobOutcome
@@ -40,7 +41,7 @@ def run(context: JobContext) -> JobOutcome:
             except PyMongoError as error:
                 raise told(error) from None
             report(StepProgress("drop", done, len(found), "collections", detail=f"{database}.{name}"))
-        report(StepDone("drop", f"{len(found)} collections that were set aside"))
+        report(StepDone("drop", f"{counted(len(found), 'collection')} set aside before"))
     dropped = [f"{database}.{name}" for database, name in found]
     return JobOutcome({"schema": "mdr.accept", "accepted": restore.job, "dropped": dropped})
 

@@ -22,6 +22,7 @@ from mongo_dr_console.model.namespace import Namespace, aside_name
 from mongo_dr_console.model.oplogentry import raw_entry
 from mongo_dr_console.model.progress import Checkpoint, Note, StepDone, StepStarted
 from mongo_dr_console.model.trouble import Refused, Trouble
+from mongo_dr_console.model.words import counted
 from mongo_dr_console.mongo.client import Client, connect, told
 from mongo_dr_console.mongo.durability import (
     Confirmation,
@@ -38,6 +39,7 @@ from mongo_dr_console.workers import undo_merge
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.placed import PlacedRestore, placed_restore
 from mongo_dr_console.workers.run_restore import owner_of, target_profile
+from mongo_dr_console.workers.undo_order import refuse_out_of_turn
 
 _ATTEMPTS = 20
 
@@ -46,7 +48,8 @@ def run(context: JobContext) -> JobOutcome:
     """Request: ``job``, the restore to take back.
 
     Raises:
-        Refused: Another deployment, or what was set aside is gone (accepted).
+        Refused: Another deployment, what was set aside is gone (accepted), or a later restore has replaced
+            what this one put in place.
         Failed, Unreachable: Not finished; ``jobs resume`` goes on.
     """
     restore = placed_restore(context.folder.parent, str(context.request["job"]))
@@ -58,6 +61,7 @@ def run(context: JobContext) -> JobOutcome:
         gone = undo_merge.check_there(client, restore)
     else:
         _check_there(client, restore, placements)
+        refuse_out_of_turn(client, context.folder.parent, restore.job, placements)
     lock = DeploymentLock(client, context.job, "undo", owner_of(context))
     lock.acquire()
     try:
@@ -170,7 +174,7 @@ def _take_back(
             if not lost or attempt == _ATTEMPTS - 1:
                 raise told(error) if isinstance(error, PyMongoError) else _unsteady() from None
             wait_for_primary(client, 180, lock.check)
-    report(StepDone("cut-over", f"{len(placements)} collections back by {done.way}"))
+    report(StepDone("cut-over", f"{counted(len(placements), 'collection')} back by {done.way}"))
     forget(client, context.job)
     return {
         "schema": "mdr.undo",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pymongo.errors import OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
-from mongo_dr_console.config import DurationThreshold, KafkaConfig, Profile, StoreConfig
+from mongo_dr_console.config import KafkaConfig, Profile, StoreConfig
 from mongo_dr_console.model import coverage as covering
 from mongo_dr_console.model.backupfacts import StoreFacts
 from mongo_dr_console.model.catalogue import SnapshotEntry
@@ -23,7 +23,7 @@ from mongo_dr_console.model.lock import LockInfo
 from mongo_dr_console.model.oplogfacts import OplogFacts
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.reading import SourceError
-from mongo_dr_console.model.readings import EVENTS, KAFKA, LOCK, Limits, Readings, Threshold
+from mongo_dr_console.model.readings import EVENTS, KAFKA, LOCK, Readings
 from mongo_dr_console.model.setstatus import SetStatus
 from mongo_dr_console.model.streamfacts import KeptTopic
 from mongo_dr_console.model.stretch import Stretch
@@ -283,9 +283,11 @@ class CoverageSource:
         readings = self._view()
         readable = [r.value for r in readings.stores.values() if r.value is not None and r.error is None]
         if self._profile.stores and not readable:
+            error = None if readings.backups is None else readings.backups.error
+            why = "." if error is None else f": {error.message}"
             raise Unreachable(
                 "stores-unreadable",
-                "No store can be read, so it is not known what can be restored to.",
+                f"No store can be read, so it is not known what can be restored to{why}",
                 "See the stores' errors: mdr doctor",
             )
         snapshots = [s for facts in readable for s in facts.snapshots]
@@ -427,30 +429,6 @@ def explain(error: BaseException) -> SourceError:
     if isinstance(error, OSError):
         return SourceError("unreadable", f"It cannot be read: {error.strerror or type(error).__name__}.")
     return SourceError("failed", f"It failed unexpectedly: {type(error).__name__}.", "This is a defect.")
-
-
-def limits_of(profile: Profile) -> Limits:
-    """A profile's targets and thresholds as the model wants them."""
-    thresholds, targets = profile.thresholds, profile.targets
-
-    def seconds(threshold: DurationThreshold) -> Threshold:
-        warning = threshold.warning
-        return Threshold(
-            threshold.critical.total_seconds(), None if warning is None else warning.total_seconds()
-        )
-
-    return Limits(
-        rpo=targets.rpo.total_seconds(),
-        rto=targets.rto.total_seconds(),
-        backup_age=seconds(thresholds.backup_age),
-        size_delta=Threshold(thresholds.size_delta.critical, thresholds.size_delta.warning),
-        restore_test_age=seconds(thresholds.restore_test_age),
-        oplog_lag=seconds(thresholds.oplog_lag),
-        margin=seconds(thresholds.margin),
-        streamed=profile.oplog.kafka is not None or profile.oplog.segments is not None,
-        canary=seconds(thresholds.canary),
-        oplog_window=Threshold(thresholds.oplog_window.critical, thresholds.oplog_window.warning),
-    )
 
 
 def all_sources(

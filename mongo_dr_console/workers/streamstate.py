@@ -7,7 +7,7 @@ from pathlib import Path
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.readings import STREAM
 from mongo_dr_console.model.streamfacts import StreamFacts
-from mongo_dr_console.workers.jobs import jobs_folder
+from mongo_dr_console.workers.folders import jobs_folder
 from mongo_dr_console.workers.threads import DaemonThreads, OneCall
 from mongo_dr_console.workers.wholefile import read_document, write_document
 

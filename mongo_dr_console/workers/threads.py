@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -61,3 +61,10 @@ def settle(future: asyncio.Future[Any]) -> None:
     """Takes the error of a call that nobody waits for any more."""
     if not future.cancelled():
         future.exception()
+
+
+def run_bounded(main: Coroutine[Any, Any, R]) -> R:
+    """Runs a coroutine in a loop whose threads (name resolution among them) never hold up the end."""
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_default_executor(DaemonThreads())
+        return runner.run(main)

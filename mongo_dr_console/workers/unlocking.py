@@ -13,6 +13,7 @@ from mongo_dr_console.mongo.client import Client
 from mongo_dr_console.mongo.locks import read_lock, remove_lock
 from mongo_dr_console.workers import jobs
 from mongo_dr_console.workers.access import require
+from mongo_dr_console.workers.folders import jobs_folder
 
 
 def dead_lock(profile: Profile, client: Client) -> LockInfo | None:
@@ -51,7 +52,7 @@ def _owner_lives(profile: Profile, lock: LockInfo, *, boot: str) -> bool:
     if lock.boot and boot and lock.boot != boot:
         return False
     try:
-        return jobs.is_alive(jobs.find_job(jobs.jobs_folder(profile), lock.job))
+        return jobs.is_alive(jobs.find_job(jobs_folder(profile), lock.job))
     except Trouble:
         pass
     try:

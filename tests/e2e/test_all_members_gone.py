@@ -78,7 +78,7 @@ def test_restored_into_a_new_deployment(
     engineer.arms()
     engineer.terminal.press("enter")
     engineer.sees("nothing needs to be typed")
-    engineer.goes_past_cancel()
+    engineer.goes_past_cancel("Restore")
     engineer.job_on_screen("restore")
     engineer.sees("✓ done", "All of it was done.", "into          new (test-new/new)")
 

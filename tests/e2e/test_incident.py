@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.engineer import MDR, Engineer
-from support.practice import Practice, practice_environment
+from support.practice import Practice, held_at_its_first_step, practice_environment
 from support.terminal import Size
 
 from mongo_dr_console.model.position import Position
@@ -34,13 +34,14 @@ def test_dropped_and_brought_back(
     engineer.terminal.press("enter")
     engineer.sees("not armed")
     engineer.arms()
-    engineer.confirms("practice/practice/shop.orders")
-    job = engineer.job_on_screen("restore")
-    engineer.sees("● running")
-    engineer.terminal.press("d")
-    engineer.sees(f"job {job} goes on", "1 Replica set")
-    engineer.terminal.kill()
-    lost_at = datetime.now(UTC)
+    with held_at_its_first_step(practice.state):
+        engineer.confirms("practice/practice/shop.orders", "Restore")
+        job = engineer.job_on_screen("restore")
+        engineer.sees("● running")
+        engineer.terminal.press("d")
+        engineer.sees(f"job {job} goes on", "1 Replica set")
+        engineer.terminal.kill()
+        lost_at = datetime.now(UTC)
 
     engineer = sits_down(size)
     engineer.attaches(job)
@@ -56,14 +57,14 @@ def test_dropped_and_brought_back(
     engineer.arms()
     engineer.terminal.press("u")
     engineer.sees("Take this restore back?")
-    engineer.confirms(job)
+    engineer.confirms(job, "Undo")
     engineer.job_on_screen("undo")
     engineer.sees("✓ done")
     assert shop.orders.count_documents({}) < 10_000
     assert [n for n in shop.list_collection_names() if n.startswith("mdr_")]
 
     engineer.terminal.press("c")
-    engineer.confirms(job)
+    engineer.confirms(job, "Accept")
     engineer.job_on_screen("accept")
     engineer.sees("✓ done")
     assert not [n for n in shop.list_collection_names() if n.startswith("mdr_")]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.engineer import Engineer
-from support.practice import Practice
+from support.practice import Practice, held_at_its_first_step
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
@@ -26,20 +26,22 @@ def test_all_see_the_same_step(practice: Practice, sits_down: Callable[..., Engi
     first.terminal.press("enter")
     first.sees("not armed")
     first.arms()
-    first.confirms("practice/practice/shop.orders")
-    job = first.job_on_screen("restore")
-    second.attaches(job)
+    with held_at_its_first_step(practice.state) as go_on:
+        first.confirms("practice/practice/shop.orders", "Restore")
+        job = first.job_on_screen("restore")
+        second.attaches(job)
 
-    looks = 0
-    while True:
-        told = practice.mdr("jobs", "show", job)
-        for engineer in (first, second):
-            engineer.terminal.wait_for(
-                lambda shown, told=told: stands_at(shown, told), what=f"{steps_of(told)}"
-            )
-        looks += 1
-        if told["state"] != "running":
-            break
+        looks = 0
+        while True:
+            told = practice.mdr("jobs", "show", job)
+            for engineer in (first, second):
+                engineer.terminal.wait_for(
+                    lambda shown, told=told: stands_at(shown, told), 120, f"{steps_of(told)}"
+                )
+            looks += 1
+            if told["state"] != "running":
+                break
+            go_on()
     assert looks > 1, "the job was over before anybody could look"
     assert told["state"] == "done"
     status = practice.mdr("--profile", "practice", "status", codes=(0, 1, 2))

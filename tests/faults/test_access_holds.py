@@ -157,13 +157,14 @@ WORDS: dict[str, tuple[str, ...]] = {
 """Every command, with words that would let it do its worst."""
 
 OTHERS = {
-    "agent": "the daemon: what it starts is bound by the profile's access, see test_agent_parts",
-    "demo": "the practice deployment only, which it makes",
-    "sandbox up": "the practice deployment only",
-    "sandbox down": "the practice deployment only",
-    "sandbox status": "the practice deployment only",
-    "sandbox incident": "the practice deployment only",
+    "agent": "runs until it is told to end: its duties, and a whole one, are in test_agent_access",
+    "demo": "makes a deployment, a store and a config of its own and removes them: no profile bounds it",
+    "sandbox up": "makes a deployment, a store and a config of its own: no profile bounds it",
+    "sandbox down": "removes what sandbox up made, and nothing else: no profile bounds it",
+    "sandbox status": "looks at what sandbox up made",
+    "sandbox incident": "damages what sandbox up made, and nothing else: no profile bounds it",
 }
+"""Commands that are not tried here, and why."""
 
 ENDLESS = {"--watch"}
 

@@ -86,7 +86,7 @@ class OneAgent:
 
     def wait_until_it_listens(self) -> None:
         """It says of itself that it is there once it hears signals."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             facts = read_state("test", self.prepared.profile)
             if facts is not None and facts.pid == self.pid:
@@ -104,7 +104,7 @@ class OneAgent:
 
     def wait(self) -> int:
         assert self.process is not None
-        return self.process.wait(60)
+        return self.process.wait(180)
 
     def lines(self) -> list[dict[str, Any]]:
         text = (self.folder / "log").read_text()
@@ -132,7 +132,7 @@ class Crew:
             return None
         return next((agent for agent in self.agents if agent.pid == lease.pid), None)
 
-    def wait_for_leader(self, after: int, seconds: float = 40) -> int:
+    def wait_for_leader(self, after: int, seconds: float = 120) -> int:
         """Until somebody leads by a higher number; returns that."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -142,7 +142,7 @@ class Crew:
             time.sleep(0.05)
         raise AssertionError([agent.lines()[-3:] for agent in self.agents])
 
-    def wait_for(self, position: Position, seconds: float = 60) -> None:
+    def wait_for(self, position: Position, seconds: float = 180) -> None:
         """Until whoever leads has it in all sinks."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -154,7 +154,7 @@ class Crew:
             time.sleep(0.1)
         raise AssertionError([read_state("test", a.prepared.profile) for a in self.agents])
 
-    def wait_for_a_run(self, seconds: float = 60) -> None:
+    def wait_for_a_run(self, seconds: float = 180) -> None:
         """Until one of the schedule's jobs is done."""
         deadline, runs = time.monotonic() + seconds, Runs(self.store, self.folder)
         while not any(run.state == "done" for run in runs.of_kind(KIND, 10_000)):

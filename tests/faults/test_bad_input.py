@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pty
 import select
@@ -22,7 +23,8 @@ from support.jobs import Answer, mdr
 from support.scene import SECRET, Scene, call, edit_json, files_in, make_scene, refused, told, write_config
 
 from mongo_dr_console.model.manifest import Manifest
-from mongo_dr_console.mongo.launch import HOST, free_ports
+from mongo_dr_console.mongo.client import connect
+from mongo_dr_console.mongo.launch import HOST, HeldPort
 from mongo_dr_console.mongo.mongod import find_mongod
 from mongo_dr_console.mongo.oplog import ends
 
@@ -195,6 +197,7 @@ WRONG_URIS = {
     "a slash in the password": f"mongodb://u:x/{SECRET}@localhost/",
     "an at in the password": f"mongodb://u:x@{SECRET}@localhost/",
     "a colon in the password": f"mongodb://u:x:{SECRET}@localhost/",
+    "an at and a slash in the password": f"mongodb://u:x@y/{SECRET}@localhost/",
     "a question mark in the password": f"mongodb://u:x?{SECRET}@localhost/",
     "a percent in the password": f"mongodb://u:x%{SECRET}@localhost/",
     "a port that is none": f"mongodb://u:{SECRET}@localhost:seven/",
@@ -252,17 +255,19 @@ def test_a_host_that_does_not_answer(config: Path) -> None:
 def standalone(mongod: Path, sets_folder: Path) -> Iterator[str]:
     folder = sets_folder / "standalone"
     folder.mkdir()
-    (port,) = free_ports(1)
-    process = subprocess.Popen(
-        [str(find_mongod()), "--dbpath", str(folder), "--port", str(port), "--bind_ip", HOST],
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield f"mongodb://{HOST}:{port}/"
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder)
+    with HeldPort() as port:
+        process = subprocess.Popen(
+            [str(find_mongod()), "--dbpath", str(folder), "--port", str(port), "--bind_ip", HOST],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            with closing(connect(f"mongodb://{HOST}:{port}/", seconds=120)) as client:
+                client.admin.command("ping")
+            yield f"mongodb://{HOST}:{port}/"
+        finally:
+            process.kill()
+            process.wait()
+            shutil.rmtree(folder)
 
 
 @pytest.mark.mongod
@@ -479,6 +484,7 @@ class Terminal:
 
     def __init__(self, scene: Scene, *words: str) -> None:
         self._master, slave = pty.openpty()
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.seen = ""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mongo_dr_console", *words],
@@ -516,7 +522,7 @@ class Terminal:
 
     def _more(self) -> str:
         try:
-            return os.read(self._master, 4096).decode()
+            return self._decoder.decode(os.read(self._master, 4096))
         except OSError:
             return ""
 

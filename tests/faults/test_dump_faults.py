@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +52,7 @@ def test_the_primary_is_killed_while_data_is_read(
             replica_set.kill(replica_set.primary_index())
         return counted(batch)
 
-    with closing(connect(replica_set.uri)) as client:
+    with closing(connect(replica_set.uri, seconds=60)) as client:
         dumping.seed(client, "shop")
         request = DumpRequest(read_identity(client, "test"), threads=2)
         recorder = Recorder()
@@ -81,7 +81,7 @@ def test_the_primary_is_killed_after_the_data_was_read(
         if isinstance(event, StepDone) and event.step == "data":
             replica_set.kill(replica_set.primary_index())
 
-    with closing(connect(replica_set.uri)) as client:
+    with closing(connect(replica_set.uri, seconds=60)) as client:
         dumping.seed(client, "shop", 500)
         request = DumpRequest(read_identity(client, "test"))
         with Writer(replica_set.uri, "shop"), SnapshotWriter(store) as snapshot:
@@ -115,7 +115,7 @@ def test_what_no_majority_had_is_not_in_a_dump_that_outlives_its_primary(
             replica_set.kill(primary)
             hold("off")
 
-    with closing(connect(replica_set.uri)) as client:
+    with closing(connect(replica_set.uri, seconds=60)) as client:
         dumping.seed(client, "shop", 500)
         request = DumpRequest(read_identity(client, "test"))
         primary = replica_set.primary_index()
@@ -144,7 +144,7 @@ def test_a_full_disk_fails_in_words_and_leaves_nothing(
     replica_set: ReplicaSet, database_name: str, tmp_path: Path
 ) -> None:
     store = LocalStore("local", tmp_path / "store")
-    with closing(connect(replica_set.uri)) as client:
+    with closing(connect(replica_set.uri, seconds=60)) as client:
         client[database_name].c.insert_many([{"_id": i, "x": os.urandom(1000)} for i in range(1000)])
         request = DumpRequest(read_identity(client, "test"), databases=(database_name,))
         with file_size_limit(100_000), pytest.raises(Failed) as caught, SnapshotWriter(store) as snapshot:
@@ -199,7 +199,7 @@ def test_a_killed_backup_job_is_resumed_to_a_whole_snapshot(
 
     prepared = profile_for(replica_set)
     store = LocalStore("local", prepared.store)
-    with closing(connect(replica_set.uri)) as client:
+    with closing(connect(replica_set.uri, seconds=60)) as client:
         dumping.seed(client, database_name)
         request = {"stores": None, "compression": "gzip", "databases": None}
         folder = jobs.create(prepared.name, prepared.profile, prepared.config_file, "backup", request)
@@ -209,7 +209,8 @@ def test_a_killed_backup_job_is_resumed_to_a_whole_snapshot(
             threading.Event().wait(0.01)
             view = jobs.load(folder)
         assert view.pid is not None
-        os.kill(view.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has just come to its end
+            os.kill(view.pid, signal.SIGKILL)
         _await_end(folder)
         whole_before = len([e for e in list_snapshots(store) if e.problem is None])
         assert len(list_snapshots(store)) == whole_before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from contextlib import closing
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from support import twin
 from support.jobs import backup_here, plan_for
 
+from mongo_dr_console.model.journal import JobStarted
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import StepStarted
 from mongo_dr_console.mongo.client import connect
@@ -47,15 +50,21 @@ def test_a_primary_dies_in_replay_while_its_members_lag(make_replica_set: Any, p
         limit = client.admin.command(note)["operationTime"]
         wanted = twin.state_of(client, DATABASE)
         counters.drop()
-    folder = start_restore(prepared, before=f"{limit.time}:{limit.inc}", namespaces=(DATABASE,))
-    for line in jobs.follow(folder):
-        if isinstance(line.event, StepStarted) and line.event.step == "replay":
-            break
     primary = replica_set.primary_index()
     others = [n for n in range(3) if n != primary]
+    folder = start_restore(prepared, before=f"{limit.time}:{limit.inc}", namespaces=(DATABASE,))
+    job = 0
+    for line in jobs.follow(folder):
+        if isinstance(line.event, JobStarted):
+            job = line.event.pid
+        if isinstance(line.event, StepStarted) and line.event.step == "replay":
+            break
+    # It stands still meanwhile: on a busy machine it would be over before its members lag.
+    os.kill(job, signal.SIGSTOP)
     for index in others:
         with replica_set.member_client(index) as member:
             hold_replication(member, "alwaysOn")
+    os.kill(job, signal.SIGCONT)
     # What is sent now is acknowledged by the primary alone; the journal may not call it done.
     time.sleep(2.0)
     replica_set.kill(primary)
@@ -66,7 +75,7 @@ def test_a_primary_dies_in_replay_while_its_members_lag(make_replica_set: Any, p
         pass
     view = jobs.load(folder)
     assert view.state == "done", view.error
-    with closing(connect(replica_set.uri, seconds=30)) as client:
+    with closing(connect(replica_set.uri, seconds=120)) as client:
         assert twin.differences(twin.state_of(client, DATABASE), wanted) == []
         notes = " ".join(str(line.event) for line in jobs.read_lines(folder))
         assert "the primary was lost" in notes

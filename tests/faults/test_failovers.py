@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 ROUNDS = int(os.environ.get("MDR_FAILOVER_ROUNDS", "5"))
 WAYS = ("kill -9", "stop", "cut", "stepdown", "cut from everybody")
 BOUND_SECONDS = 120.0
-LATE_SECONDS = 15.0
+LATE_SECONDS = 60.0
 """Far above what is measured (2 s are promised): a machine under load must not fail these."""
 
 
@@ -81,7 +81,7 @@ def bring_back(cut_set: CutSet, way: str, primary: int) -> None:
     elif way == "stop":
         cut_set.resume(primary)
     cut_set.heal()
-    cut_set.wait_for_members(seconds=60)
+    cut_set.wait_for_members(seconds=BOUND_SECONDS)
     if way == "stepdown":
         with cut_set.member_client(primary) as client:
             client.admin.command("replSetFreeze", 0)  # else it may not be elected in the next round
@@ -90,7 +90,7 @@ def bring_back(cut_set: CutSet, way: str, primary: int) -> None:
 def majority_write(cut_set: CutSet, index: int, term: int) -> dict[str, Any]:
     """Writes to the member that the endpoint names; what it says of its election."""
     with cut_set.member_client(index) as client:
-        notes = client.test.get_collection("notes", write_concern=WriteConcern("majority", wtimeout=10_000))
+        notes = client.test.get_collection("notes", write_concern=WriteConcern("majority", wtimeout=60_000))
         notes.insert_one({"term": term})
         status = client.admin.command("replSetGetStatus")
         metrics: dict[str, Any] = status["electionCandidateMetrics"]
@@ -101,7 +101,7 @@ def majority_write(cut_set: CutSet, index: int, term: int) -> dict[str, Any]:
 def test_the_endpoint_follows_the_primary(cut_set: CutSet, watched: Watched, tmp_path: Path) -> None:
     rows = []
     with EndpointLog(tmp_path / "endpoint.json") as log, watched.watching():
-        until(lambda: log.last, 30, lambda: (watched.told, watched.facts()))
+        until(lambda: log.last, BOUND_SECONDS, lambda: (watched.told, watched.facts()))
         watched.wait_ledger(lambda r: len(r) == 1)
         for number in range(ROUNDS):
             rows.append(one_round(cut_set, watched, log, WAYS[number % len(WAYS)], number + 2))
@@ -116,7 +116,7 @@ def one_round(
     before = log.last
     assert before is not None
     # A former round may have been followed by an election of its own.
-    until(lambda: (f := watched.facts()) and f.standing is Standing.FINE and f.run is None, 60)
+    until(lambda: (f := watched.facts()) and f.standing is Standing.FINE and f.run is None, BOUND_SECONDS)
     before = log.last
     assert before is not None
     primary = cut_set.index_of(before.primary)
@@ -165,7 +165,7 @@ def test_a_member_that_only_this_host_cannot_reach_causes_no_switch(
 ) -> None:
     """The server's own fail point cuts off the monitor's connections alone (all dial the same address)."""
     with EndpointLog(tmp_path / "endpoint.json") as log, watched.watching():
-        before = until(lambda: log.last, 30, lambda: (watched.told, watched.facts()))
+        before = until(lambda: log.last, BOUND_SECONDS, lambda: (watched.told, watched.facts()))
         watched.wait_ledger(lambda r: len(r) == 1)
         primary = cut_set.index_of(before.primary)
         fail_point = {
@@ -197,7 +197,7 @@ def test_without_a_majority_nothing_is_changed_and_it_is_said_who_is_needed(
     cut_set: CutSet, watched: Watched, tmp_path: Path
 ) -> None:
     with EndpointLog(tmp_path / "endpoint.json") as log, watched.watching():
-        before = until(lambda: log.last, 30, lambda: (watched.told, watched.facts()))
+        before = until(lambda: log.last, BOUND_SECONDS, lambda: (watched.told, watched.facts()))
         watched.wait_ledger(lambda r: len(r) == 1)
         primary = cut_set.index_of(before.primary)
         others = [i for i in range(3) if i != primary]
@@ -212,7 +212,7 @@ def test_without_a_majority_nothing_is_changed_and_it_is_said_who_is_needed(
         assert log.seen == [before]
         for index in others:
             cut_set.start(index)
-        after = until(lambda: log.last if log.last != before else None, 60, lambda: watched.told)
+        after = until(lambda: log.last if log.last != before else None, BOUND_SECONDS, lambda: watched.told)
         assert after.term > before.term
         known = watched.wait_ledger(lambda r: any(x.to_term == after.term for x in r))
         assert next(x for x in known if x.to_term == after.term).state == "done"
@@ -223,7 +223,7 @@ def test_what_an_isolated_primary_took_alone_is_reported(
     cut_set: CutSet, watched: Watched, tmp_path: Path
 ) -> None:
     with EndpointLog(tmp_path / "endpoint.json") as log, watched.watching():
-        before = until(lambda: log.last, 30, lambda: (watched.told, watched.facts()))
+        before = until(lambda: log.last, BOUND_SECONDS, lambda: (watched.told, watched.facts()))
         watched.wait_ledger(lambda r: len(r) == 1)
         primary = cut_set.index_of(before.primary)
         uri = cut_set.member_uris[primary]
@@ -275,7 +275,7 @@ def test_a_monitor_that_is_killed_in_the_middle_is_gone_on_from(cut_set: CutSet,
         facts = watched.wait_facts(lambda f: f.run is not None and f.run.step("endpoint").attempts == 1)
     finally:
         child.kill()
-        child.wait(30)
+        child.wait(120)
     assert facts.run is not None and not out.exists()
     for orphan in processes_of(program):
         os.kill(orphan, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import pty
@@ -97,7 +98,7 @@ def counted(folder: JobFolder) -> list[int]:
 
 def mdr(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*MDR, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60
+        [*MDR, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=180
     )
 
 
@@ -339,7 +340,7 @@ def test_followers_in_several_threads_see_every_line(make: Callable[..., JobFold
     until_waiting(folder)
     (folder.path / "gate").touch()
     for follower in followers:
-        follower.join(30)
+        follower.join(120)
     assert seen[0] == seen[1] == seen[2] == jobs.read_lines(folder)
 
 
@@ -378,11 +379,12 @@ class Terminal:
         self.pid, self._master = pty.fork()
         if self.pid == 0:
             os.execv(MDR[0], [*MDR, *arguments])
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.text = ""
 
     def read_until(self, wanted: str) -> None:
         while wanted not in self.text:
-            self.text += os.read(self._master, 4096).decode()
+            self.text += self._decoder.decode(os.read(self._master, 4096))
 
     def press(self, keys: bytes) -> None:
         os.write(self._master, keys)
@@ -393,7 +395,7 @@ class Terminal:
     def rest(self) -> str:
         try:
             while chunk := os.read(self._master, 4096):
-                self.text += chunk.decode()
+                self.text += self._decoder.decode(chunk)
         except OSError:
             pass
         return self.text

@@ -349,7 +349,7 @@ def test_a_reader_waits_for_the_step_that_is_under_way(prepared: PreparedProfile
         assert thread.is_alive()
     assert not reads.is_set()
     prune.announce([])
-    assert reads.wait(20)
+    assert reads.wait(120)
     thread.join()
 
 

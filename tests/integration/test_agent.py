@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,8 @@ def test_the_agent_streams_tells_its_lag_and_is_missed_when_it_is_gone(
     assert (facts.role, facts.leader and facts.leader.fence) == ("leads", 1)
     (sink,) = told["readings"]["stream"]["value"]["sinks"]
     assert (sink["name"], sink["state"], sink["trouble"]) == ("segments:local", "streaming", None)
-    assert sink["lag_seconds"] < 10 and sink["canary"]["count"] >= 1
-    assert 0 < sink["canary"]["p50"] <= sink["canary"]["p99"] < 10
+    assert sink["lag_seconds"] < 60 and sink["canary"]["count"] >= 1
+    assert 0 < sink["canary"]["p50"] <= sink["canary"]["p99"] < 60
     assert agent.end(signal.SIGTERM) == 0
     facts = agent.state() or facts
     assert not facts.running and facts.sinks[0].durable == facts.sinks[0].given
@@ -63,7 +64,7 @@ def test_the_agent_streams_tells_its_lag_and_is_missed_when_it_is_gone(
 
 
 def _wait_until_streaming(agent: Agent) -> None:
-    for _ in range(600):
+    for _ in range(3600):
         facts = agent.state()
         if facts is not None and facts.sinks and facts.sinks[0].state == "streaming":
             return
@@ -92,7 +93,7 @@ class Service:
 
     def told(self, word: str) -> None:
         """Waits until the service manager is told this."""
-        self.socket.settimeout(30)
+        self.socket.settimeout(180)
         while word not in self.socket.recv(4096).decode().splitlines():
             pass
 
@@ -149,16 +150,17 @@ def test_two_profiles_of_one_deployment_compete_and_the_service_does_as_it_is_to
     service.process.send_signal(signal.SIGTERM)
     service.told("STOPPING=1")
     service.until("segments:local stopped")
-    assert service.process.wait(60) == 0
+    assert service.process.wait(180) == 0
 
 
 def test_a_backup_runs_when_it_is_due_and_the_schedule_says_so(prepared: PreparedProfile) -> None:
-    nightly = "[profiles.test.schedule]\nbackup = '0 2 * * *'\nprune = '*/2 * * * * *'\n"
+    far = f"0 {(datetime.now(UTC).hour + 12) % 24} * * *"
+    nightly = f"[profiles.test.schedule]\nbackup = '{far}'\nprune = '*/2 * * * * *'\n"
     prepared.config_file.write_text(prepared.config_file.read_text() + nightly)
     agent = Agent(prepared)
     agent.start()
     try:
-        for _ in range(300):
+        for _ in range(1800):
             told = call(prepared.config_file, "-p", "test", "schedule", "list", "--json").json
             backup, prune = told["kinds"]
             if prune["last"] is not None and prune["last"]["state"] == "done":
@@ -171,7 +173,7 @@ def test_a_backup_runs_when_it_is_due_and_the_schedule_says_so(prepared: Prepare
     finally:
         assert agent.end(signal.SIGTERM) == 0
     text = call(prepared.config_file, "-p", "test", "schedule", "list").out
-    assert "No agent leads: the one on" in text and "0 2 * * *" in text
+    assert "No agent leads: the one on" in text and far in text
 
 
 @pytest.mark.parametrize(

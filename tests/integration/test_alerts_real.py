@@ -20,7 +20,7 @@ from support.scene import call
 from mongo_dr_console.agent.alerting import AlertDuty
 from mongo_dr_console.agent.duty import Post, Term
 from mongo_dr_console.config import AgentConfig, load_config
-from mongo_dr_console.model.alert import Kind
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.drill import RECORD, DrillRecord
 from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.stores import ledger
@@ -30,7 +30,9 @@ from mongo_dr_console.workers.agentplace import place_of
 
 pytestmark = pytest.mark.mongod
 
-WATCHED = (Kind.BACKUP_AGE, Kind.BACKUP_SIZE, Kind.RESTORE_TEST, Kind.OPLOG_LAG)
+BACKUPS = (Kind.BACKUP_AGE, Kind.BACKUP_SIZE, Kind.RESTORE_TEST)
+LAG = (Kind.OPLOG_LAG,)
+"""Apart: on a busy machine a member may well be two seconds behind while backups are made."""
 
 
 @dataclass
@@ -45,7 +47,7 @@ class Watch:
 
     def wait_for(self, event: str, kind: Kind) -> dict[str, Any]:
         """The newest message of a kind, once it is of this event; it came both ways."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while time.monotonic() < deadline:
             titles = [d["title"] for d in self.posted.all if f": {kind}" in d["title"]]
             subjects = [m["Subject"] for m in self.mails.all if f": {kind}" in m["Subject"]]
@@ -59,14 +61,19 @@ class Watch:
 
 
 @pytest.fixture
-def watch(prepared: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+def watch(
+    request: pytest.FixtureRequest, prepared: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Watch]:
+    """Of the kinds that it is parametrized with."""
     for source in (sources.SetSource, sources.StoreSource, sources.OplogSource, sources.CoverageSource):
         monkeypatch.setattr(source, "interval", 0.2)
     with http_listener() as (web, posted), smtp_listener() as (post, mails):
         urls = tmp_path / "urls"
         urls.touch(mode=0o600)
         urls.write_text(f"json://{web}/\nmailto://{post}?from=agent@example.com&to=ops@example.com\n")
-        off = "".join(f"[profiles.test.alerts.kinds.{k}]\non = false\n" for k in Kind if k not in WATCHED)
+        off = "".join(
+            f"[profiles.test.alerts.kinds.{k}]\non = false\n" for k in Kind if k not in request.param
+        )
         with prepared.config_file.open("a") as config:
             config.write(
                 f"[profiles.test.alerts]\nurls_file = '{urls}'\nstart_after = '0s'\nend_after = '0s'\n{off}"
@@ -80,7 +87,7 @@ def watch(prepared: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iter
         duty.start()
         yield Watch(prepared, posted, mails, duty, told)
         duty.stop()
-        assert duty.join(60)
+        assert duty.join(180)
 
 
 def drilled(watch: Watch, client: Any, when: datetime) -> None:
@@ -104,6 +111,7 @@ def drilled(watch: Watch, client: Any, when: datetime) -> None:
         ledger.append(store, "drills", document)
 
 
+@pytest.mark.parametrize("watch", [BACKUPS], indirect=True, ids=["backups"])
 def test_a_missing_a_shrunken_backup_an_old_drill_and_what_is_ordered(
     watch: Watch, client: Any, database_name: str
 ) -> None:
@@ -154,12 +162,13 @@ def next_second() -> None:
 
 
 def _until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
 
+@pytest.mark.parametrize("watch", [LAG], indirect=True, ids=["lag"])
 def test_a_member_that_lags_is_told_and_told_to_be_well_again(
     watch: Watch, replica_set: Any, client: Any, database_name: str
 ) -> None:

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.trouble import Unreachable
+from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.mongo.launch import ReplicaSet
+from mongo_dr_console.stream import around
 from mongo_dr_console.stream.live import LiveOplog
+from mongo_dr_console.workers import browsing
 from mongo_dr_console.workers.browsing import document_history, event_of, operations_around
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.mongod
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person who looks on is shown what was found within seconds; here it is all waited for."""
+    monkeypatch.setattr(around, "Budget", functools.partial(around.Budget, seconds=120))
+    monkeypatch.setattr(browsing, "_ANSWER_SECONDS", 120)
+    monkeypatch.setattr(browsing, "connect", lambda uri, **more: connect(uri, **{**more, "seconds": 60}))
 
 
 def test_around_a_position_and_one_document(replica_set: ReplicaSet) -> None:
@@ -50,9 +62,10 @@ def test_an_operation_belongs_to_its_event_however_small(client: Any, replica_se
     assert event_of(profile, first) is None
 
 
-def test_without_deployment_and_stream_it_says_so(tmp_path: Path) -> None:
+def test_without_deployment_and_stream_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(browsing, "connect", lambda uri, **more: connect(uri, **{**more, "seconds": 0.2}))
     store = {"type": "local", "path": str(tmp_path)}
-    uri = "mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=200"
+    uri = "mongodb://127.0.0.1:1/"
     profile = Profile.model_validate({"uri": uri, "stores": {"local": store}})
     with pytest.raises(Unreachable):
         document_history(profile, "browsed.orders", [3], None)

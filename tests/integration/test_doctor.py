@@ -13,7 +13,7 @@ from test_status import mdr
 
 from mongo_dr_console.model.namespace import aside_name, staging_name
 from mongo_dr_console.mongo.client import connect
-from mongo_dr_console.mongo.launch import ReplicaSet, User, free_ports
+from mongo_dr_console.mongo.launch import HeldPort, ReplicaSet, User
 
 if TYPE_CHECKING:
     from tests.conftest import MakeReplicaSet, ProfileFor
@@ -53,11 +53,14 @@ def test_what_its_users_lack_and_what_was_left_behind(
     own = make_replica_set(nodes=1, users=(monitor, restorer))
     prepared = profile_for(own)
     uri_file = prepared.config_file.with_name("uri")
+    with closing(own.client()) as client:
+        client.shop.orders.insert_one({})
 
     uri_file.write_text(own.user_uri(monitor))
     code, found = findings()
     assert code == 2 and found["role-missing"]["level"] == "critical"
     assert "grantRolesToUser" in found["role-missing"]["fix"]
+    assert found["space"]["level"] == "fine", "who may only look has the names of collections"
 
     uri_file.write_text(own.user_uri(restorer))
     with closing(own.client()) as client:
@@ -106,18 +109,21 @@ def test_without_authentication_it_says_what_that_means(
     assert found["store"]["level"] == "fine" and prepared.store.exists()
 
 
+def started_alone(mongod: Path, port: int, data: Path) -> subprocess.Popen[bytes]:
+    words = [str(mongod), "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(data)]
+    return subprocess.Popen([*words, "--wiredTigerCacheSizeGB", "0.25"], stdout=-3, stderr=-3)
+
+
 def test_a_server_that_is_no_replica_set_is_told_as_such(
     mongod: Path, tmp_path: Path, replica_set: ReplicaSet, profile_for: ProfileFor
 ) -> None:
     prepared = profile_for(replica_set)
-    (port,) = free_ports(1)
     data = tmp_path / "data"
     data.mkdir()
-    alone = [str(mongod), "--port", str(port), "--bind_ip", "127.0.0.1", "--dbpath", str(data)]
-    with subprocess.Popen([*alone, "--wiredTigerCacheSizeGB", "0.25"], stdout=-3, stderr=-3) as process:
+    with HeldPort() as port, started_alone(mongod, port, data) as process:
         try:
             prepared.config_file.with_name("uri").write_text(f"mongodb://127.0.0.1:{port}/")
-            with closing(connect(f"mongodb://127.0.0.1:{port}/", seconds=60)) as client:
+            with closing(connect(f"mongodb://127.0.0.1:{port}/", seconds=120)) as client:
                 client.admin.command("ping")
             code, found = findings()
             status = json.loads(mdr("status", "--json").stdout)

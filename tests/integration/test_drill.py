@@ -16,7 +16,7 @@ from support.agentkit import Agent, add_segments
 from support.jobs import backup_here, mdr, resume_here, run_here
 from support.toolkit import everything
 
-from mongo_dr_console.config import load_config
+from mongo_dr_console.config import KafkaConfig, load_config
 from mongo_dr_console.model import lock, rawbson
 from mongo_dr_console.model.drilldata import COLLECTION, DATABASE
 from mongo_dr_console.model.trouble import Interrupted
@@ -119,6 +119,27 @@ def test_it_fails_where_what_is_restored_is_not_as_it_was(
     assert outcome.result["problems"] == [told] and outcome.result["success"] is False
     assert outcome.result["rpo_seconds"] == 0
     assert left(client, prepared.store) == before
+
+
+@pytest.mark.parametrize(
+    ("error", "recorded"), [(OSError(28, "No space left on device"), True), (KeyError(1), False)]
+)
+def test_what_a_drill_made_goes_whatever_it_meets(
+    error: Exception, recorded: bool, prepared: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = left(client, prepared.store)
+
+    def refused(*given: Any) -> dict[str, Any]:
+        raise error
+
+    monkeypatch.setattr(run_drill, "restore_under", refused)
+    if recorded:
+        assert drill(prepared).result["problems"] == ["the system refused: No space left on device"]
+    else:
+        with pytest.raises(KeyError):
+            drill(prepared)
+    assert left(client, prepared.store) == before
+    assert DATABASE not in client.list_database_names() and client.mongo_dr.drills.find_one() is None
 
 
 @pytest.mark.slow
@@ -262,7 +283,7 @@ def killed_in(prepared: Any, step: str, *, full: bool = False) -> jobs.JobFolder
     """A drill whose process kills itself with the first word of a step."""
     request = {"store": None, "full": full}
     folder = jobs.create(prepared.name, prepared.profile, prepared.config_file, "drill", request)
-    died = subprocess.run([sys.executable, "-c", DIES, str(folder.path), step], timeout=60, check=False)
+    died = subprocess.run([sys.executable, "-c", DIES, str(folder.path), step], timeout=180, check=False)
     assert died.returncode == -signal.SIGKILL
     error = jobs.load(folder).error
     assert error is not None and error.code == "job-died"
@@ -311,6 +332,21 @@ def test_a_full_drill_restores_the_newest_snapshot_elsewhere_and_sees_what_is_al
         f"{database_name}.things: documents are not byte for byte what the snapshot has"
     ]
     assert not list(jobs.jobs_folder(prepared.profile).glob("*/drilled"))
+
+
+def test_a_full_drill_fails_where_nothing_of_the_stream_can_be_read(
+    prepared: Any, client: Any, database_name: str
+) -> None:
+    client[database_name].things.insert_one({"_id": 1})
+    backup_here(prepared)
+    dead = KafkaConfig.model_validate({"bootstrap": ["127.0.0.1:1"]})
+    oplog = prepared.profile.oplog.model_copy(update={"kafka": dead})
+    streamed = replace(prepared, profile=prepared.profile.model_copy(update={"oplog": oplog}))
+    failed = run_here(streamed, "drill", {"store": None, "full": True})[1]
+    assert failed.failed is not None and failed.result["success"] is False
+    (problem,) = failed.result["problems"]
+    assert "nothing came back of what was written since" in problem and "127.0.0.1:1" in problem
+    assert failed.result["snapshot"] is not None and failed.result["rto_seconds"] > 0
 
 
 @pytest.mark.slow

@@ -98,7 +98,6 @@ def test_a_part_holds_its_databases_and_its_collections(
 def test_a_part_ends_though_others_write_all_the_time(
     client: Any, store: LocalStore, replica_set: Any, database_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAJORITY_SECONDS", 10)
     dumping.seed(client, database_name, 10)
     over = threading.Event()
     others = replica_set.client()[f"{database_name}_b"].a

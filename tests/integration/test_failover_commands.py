@@ -146,7 +146,7 @@ def test_the_agent_switches_and_a_pause_holds_it_back(
         assert f"The primary is {facts.primary}." in shown.out
 
         assert call(config, "failover", "resume").code == 0
-        until(lambda: content(tmp_path) != held, 30)
+        until(lambda: content(tmp_path) != held, 120)
         assert content(tmp_path).primary == facts.primary
         watched.wait_ledger(lambda r: len(r) == 3)
     assert [r.cause for r in watched.ledger()] == ["planned", "planned", "endpoint-behind"]

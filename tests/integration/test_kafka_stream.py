@@ -18,10 +18,12 @@ from typing import Any
 import pytest
 from support import streamkit, twin
 from support.agentkit import Agent, add_kafka, add_segments
-from support.jobs import backup_here, run_here
+from support.failoverkit import until
+from support.jobs import backup_here, not_waited_for, run_here
 from support.kafka import Kafka, read, write
 from support.prepared import PreparedProfile
 from support.scene import call
+from support.watched import nothing_written
 from support.writers import Writers, fill
 
 from mongo_dr_console.config import KafkaConfig, Profile, load_config
@@ -32,10 +34,10 @@ from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.segment import SegmentName
 from mongo_dr_console.model.trouble import Refused, Trouble
 from mongo_dr_console.mongo.identity import read_identity
-from mongo_dr_console.mongo.launch import ReplicaSet, free_ports
+from mongo_dr_console.mongo.launch import HeldPort, ReplicaSet
 from mongo_dr_console.stream import kafka_keep, kafka_sink
 from mongo_dr_console.stream.sinks import sink_makers
-from mongo_dr_console.workers import plan_sources
+from mongo_dr_console.workers.alertstate import read_facts
 from mongo_dr_console.workers.plan_sources import open_deployments
 from mongo_dr_console.workers.planning import make_plan
 
@@ -104,8 +106,7 @@ def test_killed_or_not_topic_and_segments_are_the_committed_oplog_and_restore_wh
 
     own.kill_all()
     left = _Left(prepared, kafka, config, run.after, identity, found)
-    # A deployment that is gone is not waited for as long as a person would.
-    monkeypatch.setattr(plan_sources, "connect", functools.partial(plan_sources.connect, seconds=0.3))
+    not_waited_for(own.uri, monkeypatch)
     other = make_replica_set(nodes=1, set_name="other")
     to_other = _Elsewhere(prepared, other, tmp_path / "other-uri")
 
@@ -350,7 +351,28 @@ class _Elsewhere:
             return twin.state_of(client, "shop")
 
 
+def test_who_only_watches_leaves_topic_and_store_alone(agent: tuple[Agent, ReplicaSet, KafkaConfig]) -> None:
+    made, own, config = agent
+    file = made.prepared.config_file
+    file.write_text(file.read_text().replace("access = 'restore'", "access = 'watch'"))
+    with nothing_written(own, [made.prepared.store]):
+        made.start()
+        until(lambda: (facts := made.state()) is not None and facts.role == "watches", 60, made.state)
+        until(lambda: read_facts("test", made.prepared.profile), 60)
+        assert made.end(signal.SIGTERM) == 0
+    with pytest.raises(Trouble) as missing:
+        read(config)
+    assert missing.value.code == "kafka-topic-missing"
+
+
+@pytest.fixture
+def nobody_there() -> Iterator[int]:
+    with HeldPort() as port:
+        yield port
+
+
 def test_a_dead_broker_holds_up_no_segments_and_a_dead_store_no_topic(
+    nobody_there: int,
     make_replica_set: Callable[..., ReplicaSet],
     profile_for: Any,
     kafka: Kafka,
@@ -358,11 +380,10 @@ def test_a_dead_broker_holds_up_no_segments_and_a_dead_store_no_topic(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kafka_sink, "KafkaSink", functools.partial(kafka_sink.KafkaSink, seconds=1.5))
-    (port,) = free_ports(1)
     own = make_replica_set(nodes=1)
     prepared: PreparedProfile = profile_for(own)
     add_segments(prepared)
-    add_kafka(prepared, f"127.0.0.1:{port}", "nowhere")
+    add_kafka(prepared, f"127.0.0.1:{nobody_there}", "nowhere")
     backup_here(prepared)
     both = loaded(prepared)
     with closing(own.client()) as client, streaming_of(both.profile) as stream:

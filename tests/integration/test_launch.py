@@ -28,7 +28,7 @@ def test_the_shared_set_takes_majority_writes_of_its_tool_user(
     replica_set: ReplicaSet, database_name: str
 ) -> None:
     with replica_set.client() as client:
-        shop = client[database_name].get_collection("orders", write_concern=WriteConcern(3, wtimeout=20000))
+        shop = client[database_name].get_collection("orders", write_concern=WriteConcern(3, wtimeout=120000))
         shop.insert_one({"_id": 1})
         assert shop.count_documents({}) == 1
         assert len(client.nodes) == 3
@@ -37,7 +37,7 @@ def test_the_shared_set_takes_majority_writes_of_its_tool_user(
 def test_a_killed_primary_is_followed_by_another_and_comes_back(make_replica_set: MakeReplicaSet) -> None:
     replica_set = make_replica_set()
     first = replica_set.primary_index()
-    with replica_set.client(seconds=30) as client:
+    with replica_set.client(seconds=120) as client:
         client.get_database("t", write_concern=WriteConcern("majority")).c.insert_one({"_id": 1})
         replica_set.kill(first)
         second = replica_set.primary_index()
@@ -46,7 +46,7 @@ def test_a_killed_primary_is_followed_by_another_and_comes_back(make_replica_set
     replica_set.wait_for_members()
     replica_set.kill_all()
     replica_set.start_all()
-    with replica_set.client(seconds=30) as client:
+    with replica_set.client(seconds=120) as client:
         assert client.t.c.find_one() == {"_id": 1}
 
 
@@ -85,5 +85,5 @@ def test_members_end_with_a_launcher_that_is_killed(mongod: Path, sets_folder: P
     descriptor = os.pidfd_open(member.pid)
     launcher.send_signal(signal.SIGKILL)
     launcher.communicate()
-    assert select.select([descriptor], [], [], 30)[0], "the mongod outlived its launcher"
+    assert select.select([descriptor], [], [], 120)[0], "the mongod outlived its launcher"
     os.close(descriptor)

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -64,7 +65,7 @@ def test_the_lock_says_who_has_it(client: Client, lock_for: Callable[..., Deploy
             socket.gethostname(),
         )
         assert (info.step, info.percent, info.fencing) == ("$replay", 43.0, lock.fencing)
-        assert info.age_seconds < 5
+        assert info.age_seconds < 60
         lock.check()
     assert read_lock(client) is None
 
@@ -149,7 +150,7 @@ def test_the_heartbeat_thread_beats_and_sees_a_loss(
     assert now is not None
     client.mongo_dr.locks.delete_one({"_id": "restore"})
     assert lock._thread is not None
-    lock._thread.join(30)
+    lock._thread.join(120)
     with pytest.raises(Refused):
         lock.check()
 
@@ -183,7 +184,7 @@ def test_while_writes_are_blocked_it_is_refused_in_words(
 ) -> None:
     open_set = make_replica_set(nodes=1, auth=False)
     other = connect(open_set.uri)
-    lock = DeploymentLock(other, "aaaa0001", "restore", "ann@db1", beat_seconds=0.02, lost_after_seconds=3)
+    lock = DeploymentLock(other, "aaaa0001", "restore", "ann@db1", beat_seconds=0.02, lost_after_seconds=60)
     lock.acquire()
     try:
         other.admin.command("setUserWriteBlockMode", 1, **{"global": True})
@@ -192,7 +193,7 @@ def test_while_writes_are_blocked_it_is_refused_in_words(
         assert refused.value.code == "write-blocked"
         seen = lock._seen
         while lock._seen == seen:
-            pass
+            time.sleep(0.01)
         lock.check()
         other.admin.command("setUserWriteBlockMode", 1, **{"global": False})
         lock.heartbeat()
@@ -215,7 +216,7 @@ def mdr(
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", script, "-p", prepared.name, *arguments],
-            capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=60,
+            capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False, timeout=180,
         )  # fmt: skip
 
     return run

@@ -29,13 +29,25 @@ from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.snapshot_writer import SnapshotWriter
 from mongo_dr_console.stream.coverage import read_coverage
-from mongo_dr_console.workers.pollers import Pollers, gather_once, run_bounded
-from mongo_dr_console.workers.sources import limits_of
+from mongo_dr_console.workers import sources
+from mongo_dr_console.workers.jobsource import JobsSource
+from mongo_dr_console.workers.limits import limits_of
+from mongo_dr_console.workers.pollers import Pollers, gather_once
+from mongo_dr_console.workers.threads import run_bounded
 
 if TYPE_CHECKING:
     from tests.conftest import MakeReplicaSet, PreparedProfile, ProfileFor
 
 pytestmark = pytest.mark.mongod
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A console gives up within seconds; here what is there is waited for, however slow the machine."""
+    monkeypatch.setattr(sources, "SELECTION_SECONDS", 60.0)
+    for kind in ("Set", "Oplog", "Store", "Coverage", "Events", "Lock"):
+        monkeypatch.setattr(getattr(sources, f"{kind}Source"), "timeout", 90.0)
+    monkeypatch.setattr(JobsSource, "timeout", 90.0)
 
 
 def take(client: Client, store: Path) -> SnapshotEntry:
@@ -51,7 +63,7 @@ def judged(prepared: PreparedProfile) -> tuple[Readings, Verdict]:
 
 
 def test_a_healthy_set_is_read_through_and_through(
-    replica_set: ReplicaSet, profile_for: ProfileFor, database_name: str
+    patient: None, replica_set: ReplicaSet, profile_for: ProfileFor, database_name: str
 ) -> None:
     prepared = profile_for(replica_set)
     with closing(replica_set.client()) as client:
@@ -132,9 +144,8 @@ def test_a_set_that_falls_apart_member_by_member(
     first = own.primary_index()
     own.kill(first)
     own.wait_for_primary()
-    readings, found = judged(prepared)
+    _, found = _until_it_is_said(prepared, "member-down")
     assert found.exit_code == 1 or found.facts[0].code == "member-lag"
-    assert "member-down" in {f.code for f in found.facts}
 
     own.kill(own.primary_index())
     readings, found = _until_without_primary(prepared)
@@ -153,6 +164,13 @@ def test_a_set_that_falls_apart_member_by_member(
     assert readings.coverage.value.latest == base.end
     assert readings.coverage.value.rpo_undo_seconds is None
     assert "Newest restore point" in found.consequence
+
+
+def _until_it_is_said(prepared: PreparedProfile, code: str) -> tuple[Readings, Verdict]:
+    while True:
+        readings, found = judged(prepared)
+        if code in {f.code for f in found.facts}:
+            return readings, found
 
 
 def _until_without_primary(prepared: PreparedProfile) -> tuple[Readings, Verdict]:
@@ -200,7 +218,7 @@ def _event_of(readings: Readings, namespace: str) -> Event | None:
 
 
 def test_a_drop_is_open_until_it_is_restored_and_again_once_that_is_undone(
-    make_replica_set: MakeReplicaSet, profile_for: ProfileFor, database_name: str
+    patient: None, make_replica_set: MakeReplicaSet, profile_for: ProfileFor, database_name: str
 ) -> None:
     # One of its own: in the shared one's oplog lie the mistakes of all other tests.
     replica_set = make_replica_set(nodes=1)
@@ -251,11 +269,11 @@ def test_a_drop_is_seen_within_seconds_while_watching(
 
         pollers.subscribe(listen)
         running = asyncio.create_task(pollers.run())
-        await asyncio.wait_for(pollers.tried(), 30)
+        await asyncio.wait_for(pollers.tried(), 120)
         with closing(replica_set.client()) as client:
             client[database_name].a.insert_one({})
             client[database_name].a.drop()
-        await asyncio.wait_for(seen.wait(), 30)
+        await asyncio.wait_for(seen.wait(), 120)
         running.cancel()
         await asyncio.wait({running})
 
@@ -268,7 +286,7 @@ def _names(readings: Readings) -> set[str]:
 
 
 def test_the_lock_of_another_host_is_a_job_that_is_seen_here(
-    replica_set: ReplicaSet, profile_for: ProfileFor
+    patient: None, replica_set: ReplicaSet, profile_for: ProfileFor
 ) -> None:
     prepared = profile_for(replica_set)
     with closing(replica_set.client()) as client:

@@ -115,6 +115,41 @@ def test_swap_keeps_the_old_and_undo_brings_it_back(
     assert twin.differences(twin.state_of(client, db.name), bad) == []
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_restores_of_one_collection_are_taken_back_in_turn(
+    client: Any, prepared: Any, db: Any, scene: tuple[str, Any, Any], accepted: bool
+) -> None:
+    limit, _, bad = scene
+    first, _ = restore_here(prepared, through=limit, namespaces=(db.name,))
+    db.a.insert_one({"_id": "after the first", "n": -1})
+    second, _ = restore_here(prepared, through=limit, namespaces=(f"{db.name}.a",))
+    if accepted:
+        run_here(prepared, "accept", {"job": second})
+    before = everything(db)
+    with pytest.raises(Refused) as caught:
+        run_here(prepared, "undo", {"job": first})
+    assert caught.value.code == "replaced-since" and second in caught.value.hint
+    assert everything(db) == before
+    if not accepted:
+        run_here(prepared, "undo", {"job": second})
+        assert db.a.count_documents({"_id": "after the first"}) == 1
+        run_here(prepared, "undo", {"job": first})
+        assert twin.differences(twin.state_of(client, db.name), bad) == []
+
+
+def test_what_an_application_put_in_the_place_since_is_set_aside_by_an_undo(
+    client: Any, prepared: Any, db: Any, scene: tuple[str, Any, Any]
+) -> None:
+    limit, _, bad = scene
+    job, _ = restore_here(prepared, through=limit, namespaces=(f"{db.name}.a",))
+    db.a.drop()
+    db.a.insert_one({"_id": "an application's own"})
+    _, undone = run_here(prepared, "undo", {"job": job})
+    assert twin.differences({"a": twin.state_of(client, db.name)["a"]}, {"a": bad["a"]}) == []
+    (kept,) = [a["kept_as"].partition(".")[2] for a in undone.result["set_aside"]]
+    assert [d["_id"] for d in db[kept].find()] == ["an application's own"]
+
+
 def test_accept_settles_it(client: Any, prepared: Any, db: Any, scene: tuple[str, Any, Any]) -> None:
     limit, good, _ = scene
     job, _ = restore_here(prepared, through=limit, namespaces=(db.name,))

@@ -29,7 +29,7 @@ from mongo_dr_console.sandbox.place import KEEPER, STREAM, WORKLOAD
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
 MDR = [sys.executable, "-m", "mongo_dr_console"]
-_PATIENCE = 60
+_PATIENCE = 180
 
 
 class Shell:
@@ -51,7 +51,7 @@ class Shell:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         assert done.returncode == code, (done.stdout, done.stderr)
@@ -236,17 +236,16 @@ def test_an_incident_that_happened_already_is_refused(practice: Practice) -> Non
 
 def test_a_member_that_lags_stops_and_goes_on_by_itself(practice: Practice, client: MongoClient[Any]) -> None:
     shell, _ = practice
-    happened = shell.run("sandbox", "incident", "lag", "--seconds", "12")
+    happened = shell.run("sandbox", "incident", "lag", "--seconds", "20")
     assert happened["namespace"] is None
-    assert shell.run("sandbox", "incident", "lag", code=4)["error"]["code"] == "lag-already"
 
     def applied() -> list[Position]:
         members = client.admin.command("replSetGetStatus")["members"]
         return sorted(Position.of(m["optime"]["ts"]) for m in members)
 
     held = Position.parse(happened["position"])
-    assert applied()[0] < held
     until(lambda: applied()[-1] > held and applied()[0] < held, "nobody went ahead of the member")
+    assert shell.run("sandbox", "incident", "lag", code=4)["error"]["code"] == "lag-already"
     until(lambda: applied()[0] > held, "the member did not go on")
     until(lambda: not (shell.folder / "lag.json").exists(), "the lag is not said to be over")
 
@@ -329,7 +328,7 @@ def test_up_that_is_ended_in_the_middle_leaves_nothing(
 
 def test_two_at_once_share_one(shell: Shell) -> None:
     both = [shell.start("sandbox", "up") for _ in range(2)]
-    said = [one.communicate(timeout=120)[1] for one in both]
+    said = [one.communicate(timeout=300)[1] for one in both]
     assert [one.returncode for one in both] == [0, 0]
     assert sorted("up already" in text for text in said) == [False, True]
     assert len(shell.pids(is_keeper)) == 1

@@ -26,7 +26,7 @@ MDR = [sys.executable, "-m", "mongo_dr_console"]
 
 
 def mdr(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*MDR, *words], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([*MDR, *words], capture_output=True, text=True, timeout=180, check=False)
 
 
 @pytest.mark.slow
@@ -46,7 +46,7 @@ def test_json_is_one_document_and_the_exit_code_is_the_verdicts(
     assert data["schema"] == "mdr.status"
     assert done.returncode == {"fine": 0, "warning": 1, "critical": 2, "unknown": 3}[data["verdict"]["level"]]
     assert data["readings"]["backups"]["value"]["newest"] == base.name
-    assert data["rpo_seconds"] < 60 and data["rpo_undo_seconds"] is not None
+    assert data["rpo_seconds"] < 300 and data["rpo_undo_seconds"] is not None
     assert data["rto_seconds"] > 0
 
     coverage = json.loads(mdr("coverage", "--json").stdout)
@@ -111,7 +111,7 @@ def test_watching_plainly_tells_what_changes_until_ctrl_c(
         own.kill_all()
         _read_until(process.stdout, "DEPLOYMENT DOWN")
         process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=30)
+        rest, errors = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "\x1b" not in rest and "Traceback" not in errors
 
@@ -130,7 +130,7 @@ def test_watching_on_a_terminal_leaves_it_as_it_was(replica_set: ReplicaSet, pro
         with pytest.raises(OSError):
             while True:
                 seen += os.read(ours, 65536).decode(errors="replace")
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
         assert process.stderr is not None and "Traceback" not in process.stderr.read()
     os.close(ours)
     assert seen.startswith("\x1b[?1049h") and seen.endswith("\x1b[?25h\x1b[?1049l")

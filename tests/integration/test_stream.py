@@ -236,7 +236,7 @@ def _force_alone(own: ReplicaSet, index: int) -> None:
         config["members"] = [m for m in config["members"] if m["host"].endswith(f":{port}")]
         config["version"] += 1000
         client.admin.command("replSetReconfig", config, force=True)
-        for _ in range(600):
+        for _ in range(1800):
             if client.admin.command("hello")["isWritablePrimary"]:
                 return
             threading.Event().wait(0.1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 from support import twin
-from support.jobs import backup_here, run_here
+from support.jobs import backup_here, not_waited_for, run_here
 from support.prepared import PreparedProfile
 from support.scene import call
 from support.streamkit import committed, into, streaming
@@ -23,7 +22,6 @@ from mongo_dr_console.model.plan import Intent, Plan
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Refused
 from mongo_dr_console.mongo.launch import ReplicaSet
-from mongo_dr_console.workers import plan_sources
 from mongo_dr_console.workers.plan_sources import open_deployments
 from mongo_dr_console.workers.planning import make_plan
 
@@ -62,8 +60,6 @@ def gone(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Gone]:
-    # A deployment that is gone is not waited for as long as a person would.
-    monkeypatch.setattr(plan_sources, "connect", functools.partial(plan_sources.connect, seconds=1))
     own, other = make_replica_set(nodes=1), make_replica_set(nodes=1, set_name="other")
     prepared, far = profile_for(own), tmp_path / "far"
     far.mkdir()
@@ -95,6 +91,7 @@ def gone(
             for name in sinks:
                 stream.wait_for(name, end)
     own.kill_all()
+    not_waited_for(own.uri, monkeypatch)
     yield Gone(dataclasses.replace(prepared, profile=profile), far, other, states, drop, end)
 
 

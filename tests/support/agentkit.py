@@ -41,12 +41,12 @@ class Agent:
     def end(self, number: int) -> int:
         assert self.process is not None
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(180)
 
     def state(self) -> StreamFacts | None:
         return read_state("test", self.prepared.profile)
 
-    def wait_for(self, position: Position, seconds: float = 90) -> StreamFacts:
+    def wait_for(self, position: Position, seconds: float = 180) -> StreamFacts:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             facts = self.state()

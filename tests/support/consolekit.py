@@ -11,11 +11,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from textual.pilot import Pilot
+from textual.worker import WorkerCancelled
 
 from mongo_dr_console.config import Access, Profile
 from mongo_dr_console.model.bundledoc import BundleDocument, NotBundled
@@ -268,6 +270,16 @@ def screen_text(app: ConsoleApp) -> str:
     width, height = app.size
     rows = app.screen._compositor.render_strips()
     return "\n".join(strip.text.rstrip()[:width] for strip in rows[:height])
+
+
+async def answered(pilot: Pilot[Any]) -> None:
+    """Until no worker is at work any more; one that another has taken the place of is none."""
+    await pilot.pause()
+    while unfinished := [worker for worker in pilot.app.workers if not worker.is_finished]:
+        for worker in unfinished:
+            with suppress(WorkerCancelled):
+                await worker.wait()
+        await pilot.pause()
 
 
 async def at_rest(pilot: Pilot[Any]) -> None:

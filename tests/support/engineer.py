@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-import time
 from collections.abc import Mapping
 
 from support.terminal import Size, Terminal
-
-MOMENT = 0.3
-"""Where the focus is is a look alone, which a screen of text does not have: nothing tells of its move."""
 
 MDR = [sys.executable, "-m", "mongo_dr_console"]
 
@@ -33,7 +29,7 @@ class Engineer:
         called = words or console_of("practice")
         self.terminal = Terminal([*MDR, *called], env=environment, size=size)
 
-    def sees(self, *wanted: str, seconds: float = 60) -> str:
+    def sees(self, *wanted: str, seconds: float = 180) -> str:
         """Waits until all of these stand on the screen together; the screen."""
         return self.terminal.wait_for(lambda shown: all(w in shown for w in wanted), seconds, repr(wanted))
 
@@ -51,32 +47,40 @@ class Engineer:
 
     def arms(self) -> None:
         self.terminal.press("A")
-        self.sees("Arm this console?", "Cancel")
-        self.goes_past_cancel()
+        self.sees("Arm this console?", "▶ Cancel")
+        self.goes_past_cancel("Arm")
         self.sees("ARMED")
 
-    def goes_past_cancel(self) -> None:
+    def goes_past_cancel(self, button: str) -> None:
         """Cancel has the focus; the button beside it does what is asked."""
+        self.at_button("Cancel")
         self.terminal.press("tab")
-        time.sleep(MOMENT)
+        self.at_button(button)
         self.terminal.press("enter")
+
+    def at_button(self, button: str) -> None:
+        """Waits until a button has the focus."""
+        self.terminal.wait_for(re.compile(f"▶ ?{button}"), what=f"the focus at {button}")
 
     def fills_in(self, *texts: str) -> None:
         """Field after field of a dialog; the last Enter answers it."""
-        for text in texts:
+        for number, text in enumerate(texts):
             self.terminal.write(text)
             self.sees(text)
+            row = self.terminal.cursor_row
             self.terminal.press("enter")
-            time.sleep(MOMENT)
+            if number < len(texts) - 1:
+                # A field has the terminal's cursor while it has the focus.
+                self.terminal.wait_for(lambda _, row=row: self.terminal.cursor_row != row, what="the next")
 
-    def confirms(self, wanted: str) -> None:
+    def confirms(self, wanted: str, button: str) -> None:
         """Types what is wanted; Enter goes on to the button, and Enter there does it."""
         asked = f"Type {wanted}"
-        self.sees(asked)
+        before = self.sees(asked).count(wanted)
         self.terminal.write(wanted)
-        self.terminal.wait_for(lambda shown: shown.count(wanted) > 1, what=f"{wanted!r} typed")
+        self.terminal.wait_for(lambda shown: shown.count(wanted) > before, what=f"{wanted!r} typed")
         self.terminal.press("enter")
-        time.sleep(MOMENT)
+        self.at_button(button)
         self.terminal.press("enter")
         self.terminal.wait_gone(asked)
 

@@ -51,7 +51,7 @@ class Watched:
             yield monitor
         finally:
             monitor.stop()
-            assert monitor.join(30) or self.files.run.exists()
+            assert monitor.join(120) or self.files.run.exists()
 
     def facts(self) -> FailoverFacts | None:
         return read_monitor("test", self.profile)
@@ -60,10 +60,10 @@ class Watched:
         """Newest first."""
         return records(ledger.read_all(self.store, "failovers"))
 
-    def wait_facts(self, reached: Callable[[FailoverFacts], bool], seconds: float = 60) -> FailoverFacts:
+    def wait_facts(self, reached: Callable[[FailoverFacts], bool], seconds: float = 180) -> FailoverFacts:
         return until(lambda: (f := self.facts()) is not None and reached(f) and f, seconds, self.facts)
 
-    def wait_ledger(self, reached: Callable[[list[FailoverRecord]], bool], seconds: float = 60) -> list[Any]:
+    def wait_ledger(self, reached: Callable[[list[FailoverRecord]], bool], seconds: float = 180) -> list[Any]:
         return until(lambda: reached(r := self.ledger()) and r, seconds, lambda: (self.told, self.facts()))
 
 

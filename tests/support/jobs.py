@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from mongo_dr_console.model.journal import checkpoints
 from mongo_dr_console.model.plan import Intent, Plan
-from mongo_dr_console.workers import jobs
+from mongo_dr_console.workers import jobs, plan_sources
 from mongo_dr_console.workers.context import JobContext, JobOutcome
 from mongo_dr_console.workers.job import RUNNERS, Journal
 from mongo_dr_console.workers.plan_sources import open_deployments
@@ -57,6 +59,12 @@ def plan_for(prepared: Any, **intent: Any) -> Plan:
     return make_plan(prepared.name, prepared.profile, Intent(**intent), deployments)
 
 
+def not_waited_for(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment that is gone, by its URI, is not waited for as long as a person would; others are."""
+    connect = plan_sources.connect
+    monkeypatch.setattr(plan_sources, "connect", lambda uri: connect(uri, seconds=0.3 if uri == gone else 60))
+
+
 def restore_here(prepared: Any, **intent: Any) -> tuple[str, dict[str, Any]]:
     """Plans and restores; returns the job's id and its result."""
     plan = plan_for(prepared, **intent)
@@ -94,7 +102,7 @@ def mdr(prepared: Any, *words: str, config: Path | None = None, profile: bool = 
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=220,
         check=False,
     )
     assert "Traceback" not in done.stdout + done.stderr, done.stderr

@@ -34,7 +34,7 @@ class Arrivals:
             self._changed.notify_all()
             return not self.refuse
 
-    def wait_for(self, count: int, seconds: float = 30) -> list[Any]:
+    def wait_for(self, count: int, seconds: float = 120) -> list[Any]:
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.all) >= count, seconds), self.all
             return list(self.all)
@@ -44,7 +44,7 @@ class Arrivals:
         with self._changed:
             self._changed.wait(seconds)
 
-    def wait_for_refusal(self, count: int = 1, seconds: float = 30) -> None:
+    def wait_for_refusal(self, count: int = 1, seconds: float = 120) -> None:
         with self._changed:
             assert self._changed.wait_for(lambda: self.refused >= count, seconds)
 

@@ -25,9 +25,9 @@ from support.prepared import PreparedProfile
 _FILE = "AWS_SHARED_CREDENTIALS_FILE"
 SMALL_PART = 5 * 1024 * 1024
 """The smallest that S3 takes."""
-SHORT = Patience(connect_seconds=1, read_seconds=1, total_seconds=2)
+SHORT = Patience(connect_seconds=10, read_seconds=30, total_seconds=2)
 """For tests of what does not pass."""
-STEADY = Patience(connect_seconds=5, read_seconds=10, total_seconds=20)
+STEADY = Patience(connect_seconds=30, read_seconds=60, total_seconds=120)
 
 
 @dataclass(frozen=True)

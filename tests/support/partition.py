@@ -46,7 +46,7 @@ class CutSet(ReplicaSet):
         """As the set's configuration names a member."""
         return f"{HOST}:{self._doors[index].port}"
 
-    def primary_index(self, *, seconds: float = 30) -> int:
+    def primary_index(self, *, seconds: float = 60) -> int:
         with self.client(seconds=seconds) as client:
             client.admin.command("ping")
             assert client.primary is not None
@@ -123,7 +123,7 @@ class _Door:
         dialler = self._network.dialler(port)
         self._network.passes(dialler, self._index)
         try:
-            far = socket.create_connection((HOST, self._target), timeout=5)
+            far = socket.create_connection((HOST, self._target), timeout=60)
         except OSError:
             near.close()
             return

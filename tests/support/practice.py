@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from bson.timestamp import Timestamp
 from pymongo import MongoClient
 
+from mongo_dr_console.model.journal import JobStarted
 from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.progress import StepStarted
+from mongo_dr_console.workers import jobs
+from mongo_dr_console.workers.jobs import JobFolder
 from support import twin
 
 INCIDENTS = {
@@ -32,6 +40,11 @@ class Practice:
         self.environment = practice_environment(folder)
         self.client: Any = MongoClient(self.mdr("sandbox", "up")["uri"])
 
+    @property
+    def state(self) -> Path:
+        """Where all that it has lies."""
+        return Path(self.environment["MDR_STATE_DIR"])
+
     def mdr(self, *words: str, codes: tuple[int, ...] = (0,)) -> dict[str, Any]:
         """A command's JSON; ``codes`` are those it may exit with."""
         done = subprocess.run(
@@ -40,7 +53,7 @@ class Practice:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=220,
             check=False,
         )
         assert done.returncode in codes, (done.stdout, done.stderr)
@@ -89,6 +102,38 @@ class Practice:
     def close(self) -> None:
         self.client.close()
         self.mdr("sandbox", "down")
+
+
+@contextmanager
+def held_at_its_first_step(state: Path) -> Iterator[Callable[[], None]]:
+    """A restore that is begun meanwhile stands still once it is at a step, until what is yielded is called:
+    on a busy machine it would be over before all have looked."""
+    caught: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not caught and not over.wait(0.01):
+            for journal in state.glob("practice/state/jobs/*/journal.jsonl"):
+                folder = JobFolder(journal.parent)
+                events = [line.event for line in jobs.read_lines(folder)]
+                at_a_step = any(isinstance(event, StepStarted) for event in events)
+                if at_a_step and jobs.read_plan(folder).kind == "restore":
+                    caught.extend(event.pid for event in events if isinstance(event, JobStarted))
+                    os.kill(caught[0], signal.SIGSTOP)
+
+    def go_on() -> None:
+        over.set()
+        watcher.join()
+        for pid in caught:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield go_on
+    finally:
+        go_on()
 
 
 def practice_environment(folder: Path) -> dict[str, str]:

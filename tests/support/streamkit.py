@@ -42,14 +42,14 @@ class Stream:
             self._safe[name] = position
             self._changed.notify_all()
 
-    def wait_for(self, name: str, position: Position, seconds: float = 60) -> None:
+    def wait_for(self, name: str, position: Position, seconds: float = 180) -> None:
         with self._changed:
             reached = self._changed.wait_for(
                 lambda: self._safe.get(name, Position(0, 0)) >= position, seconds
             )
         assert reached, f"{name} is not at {position}: {self.pumps[name].facts}"
 
-    def wait_until(self, reached: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_until(self, reached: Callable[[], bool], seconds: float = 180) -> None:
         """Looks again each time something moved, and twice a second."""
         for _ in range(int(seconds * 2)):
             if reached():
@@ -72,7 +72,7 @@ def streaming(uri: str, sinks: dict[str, SinkOf], bases: Sequence[Link] = ()) ->
         for pump in stream.pumps.values():
             pump.stop()
         for pump in stream.pumps.values():
-            assert pump.join(30), pump.name
+            assert pump.join(120), pump.name
 
 
 def into(folder: Path, name: str = "local", *, seconds: float = 1, max_bytes: int = 2**20) -> SinkOf:

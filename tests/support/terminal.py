@@ -127,7 +127,7 @@ class Terminal:
             return self._text()
 
     def wait_for(
-        self, wanted: str | re.Pattern[str] | Callable[[str], Any], seconds: float = 30, what: str = ""
+        self, wanted: str | re.Pattern[str] | Callable[[str], Any], seconds: float = 120, what: str = ""
     ) -> str:
         """Waits until a text stands on the screen, a pattern is found in it, or it fulfils a condition.
 
@@ -152,9 +152,14 @@ class Terminal:
         named = what or (wanted.pattern if isinstance(wanted, re.Pattern) else repr(wanted))
         raise AssertionError(f"{named}: {why}. The screen:\n{shown}")
 
-    def wait_gone(self, text: str, seconds: float = 30) -> str:
+    def wait_gone(self, text: str, seconds: float = 120) -> str:
         """Waits until a text does not stand on the screen any more."""
         return self.wait_for(lambda shown: text not in shown, seconds, f"{text!r} to go")
+
+    @property
+    def cursor_row(self) -> int:
+        """Where the cursor stands, from the top."""
+        return int(self._screens[self._alternate].cursor.y)
 
     @property
     def cpu_seconds(self) -> float:
@@ -188,7 +193,7 @@ class Terminal:
                 screen.resize(lines=size[1], columns=size[0])
         _set_size(self._master, size)
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 120) -> int:
         """Waits for the process's end; its exit code, negative for the signal that ended it."""
         self._reader.join(seconds)
         until = time.monotonic() + seconds
@@ -203,7 +208,7 @@ class Terminal:
                 time.sleep(0.01)
         return self._status
 
-    def kill(self, seconds: float = 10) -> int:
+    def kill(self, seconds: float = 60) -> int:
         """Takes the terminal away, as a dropped line does; a process that does not mind is killed.
 
         Returns:

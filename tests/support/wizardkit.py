@@ -5,15 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mongo_dr_console.model.catalogue import Verification
-from mongo_dr_console.model.plan import (
-    BaseSnapshot,
-    Hazard,
-    Intent,
-    Neighbour,
-    Plan,
-    PlanLimit,
-    PlannedNamespace,
-)
+from mongo_dr_console.model.plan import BaseSnapshot, Hazard, Intent, Neighbour, Plan, PlannedNamespace
+from mongo_dr_console.model.planlimit import PlanLimit
 from mongo_dr_console.model.position import Bound
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.ui.app import ConsoleApp

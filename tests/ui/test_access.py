@@ -81,11 +81,11 @@ BY_THE_DESK = {
     "workers.access": {"ARM_SECONDS", "needed_for", "reaches"},
     "workers.alertstate": {"HERE"},
     "workers.desk": {"Compression", "Content", "Desk", "Started", "StoreChoice", "Target"},
+    "workers.folders": {"jobs_folder"},
     "workers.holding": {"Noted"},
-    "workers.jobs": {"jobs_folder"},
+    "workers.limits": {"limits_of"},
     "workers.pollers": {"Listener"},
     "workers.replay": {"JUMPED", "Replay", "SPEEDS", "TapePosition"},
-    "workers.sources": {"limits_of"},
     "workers.threads": {"DaemonThreads"},
 }
 """All that the console's screens have of what lies below them: words, and the desk that asks for access."""

@@ -13,8 +13,9 @@ from test_jobs import said, told, until
 from test_jobs_pictures import armed_for_ever, shows
 
 from mongo_dr_console.config import Access
-from mongo_dr_console.model.alert import Alert, AlertState, Kind, Message, Silence
+from mongo_dr_console.model.alert import Alert, AlertState, Message, Silence
 from mongo_dr_console.model.alertfacts import AlertFacts, Delivery, WayFacts
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.readings import Readings

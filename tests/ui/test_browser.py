@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
-from support.consolekit import SIZES, SMALL, WIDE, console
+from support.consolekit import SIZES, SMALL, WIDE, FakeFeed, console
 from support.entrykit import Oplog, Recorded
 from support.states import LONG, RTL, event, events
 from support.wizardkit import desk_of, incident, wizard_of
@@ -14,6 +15,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from mongo_dr_console.model.event import Event, EventSelector
+from mongo_dr_console.model.operationpage import OperationPage, Way
 from mongo_dr_console.model.position import Bound
 from mongo_dr_console.model.trouble import Unreachable
 from mongo_dr_console.model.wizard import Step
@@ -191,6 +193,30 @@ async def test_from_a_position_that_is_typed_and_read_before_it_is_taken() -> No
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, OperationsScreen) and "▶" in said(pilot))
         assert cursor(app) == "d shop.orders 7"
+
+
+async def test_shown_between_the_two_readings_the_cursor_comes_to_the_position_all_the_same() -> None:
+    app = of()
+    desk, between, go_on = desk_of(app), threading.Event(), threading.Event()
+    read = desk.operations
+
+    def held(position: Any, way: Way, *more: Any) -> OperationPage:
+        if way == "after":
+            between.set()
+            assert go_on.wait(60)
+        return read(position, way, *more)
+
+    desk.operations = held  # type: ignore[method-assign]
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.app.push_screen(OperationsScreen(DELETED))
+        await until(pilot, between.is_set)
+        assert isinstance(app.feed, FakeFeed)
+        app.feed.push(app.feed.readings)
+        await until(pilot, lambda: "02:10:59" in said(pilot))
+        go_on.set()
+        await until(pilot, lambda: "txn delete" in said(pilot))
+        chosen = rows_of(app).chosen
+        assert chosen is not None and chosen.operation.position == DELETED
 
 
 async def test_it_pages_both_ways_and_the_cursor_stays() -> None:

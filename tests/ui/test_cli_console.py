@@ -45,7 +45,7 @@ def opened(*words: str, size: tuple[int, int] = (80, 24)) -> Iterator[Terminal]:
 
 def without_terminal(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*MDR, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
+        [*MDR, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=180
     )
 
 
@@ -92,7 +92,7 @@ def test_with_everything_dead_it_opens_and_is_left_by_a_key(config: Path, words:
 def test_a_lost_terminal_ends_it_quietly(config: Path) -> None:
     with opened("console", "--operate") as terminal:
         terminal.wait_for("RPO now")
-        assert terminal.kill() == 0
+        assert terminal.kill(180) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -211,7 +211,9 @@ def test_a_state_folder_that_cannot_be_written_is_said_once_and_it_stays_open(
         terminal.wait_for("What is seen cannot be recorded")
         terminal.press("v")
         terminal.wait_for("All facts")
-        terminal.press("escape", "Q")
+        terminal.press("escape")
+        terminal.wait_gone("All facts")
+        terminal.press("Q")
         assert terminal.wait() == 0
 
 
@@ -243,11 +245,11 @@ def test_the_demo_opens_the_console_and_leaves_nothing_behind(
     state = tmp_path / "state"
     monkeypatch.setenv("MDR_STATE_DIR", str(state))
     with opened("demo") as terminal:
-        terminal.wait_for("RPO now", 60)
+        terminal.wait_for("RPO now", 180)
         text = terminal.wait_for("practice │ RESTORE")
         assert "ARMED" not in text
         if lost:
-            assert terminal.kill(60) == 0
+            assert terminal.kill(180) == 0
         else:
             terminal.press(":")
             terminal.wait_for("a few letters")
@@ -256,6 +258,6 @@ def test_the_demo_opens_the_console_and_leaves_nothing_behind(
             terminal.press("enter")
             terminal.wait_gone("Enter: ")
             terminal.press("Q")
-            assert terminal.wait(60) == 0
+            assert terminal.wait(180) == 0
     assert processes.below(state) == []
     assert not state.exists()

@@ -163,7 +163,7 @@ async def press(app: ConsoleApp, pilot: Pilot[Any], *keys: str) -> None:
 
 async def settled(app: ConsoleApp, pilot: Pilot[Any]) -> None:
     """Until no call is in a thread any more; jobs are followed for ever."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while any(w.group in ASKED and w.is_running for w in app.workers):
             await pilot.pause(0.01)
     await pilot.pause(0)

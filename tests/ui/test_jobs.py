@@ -33,7 +33,7 @@ JOB = "5eed0001"
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
     """Waits for something to be so; the screen is shown where it never is."""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not condition():
                 await pilot.pause()
     except TimeoutError:

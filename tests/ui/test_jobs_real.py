@@ -65,9 +65,8 @@ def reads_held(replica_set: ReplicaSet, namespace: str) -> Iterator[Callable[[],
 
 async def armed(pilot: Pilot[Any], app: ConsoleApp) -> None:
     await pilot.press("A")
-    await pilot.pause()
-    if app.desk.access.armed_seconds is None:
-        await pilot.press("tab", "enter")
+    await until(pilot, lambda: "Arm this console?" in said(pilot))
+    await pilot.press("tab", "enter")
     await until(pilot, lambda: app.desk.access.armed_seconds is not None)
 
 

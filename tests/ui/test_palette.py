@@ -165,7 +165,7 @@ async def test_practice_events_are_offered_in_a_practice_deployment_only() -> No
 
 
 async def until(pilot: Pilot[Any], condition: Any) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():
             await pilot.pause()
 
@@ -174,7 +174,7 @@ async def test_a_practice_event_happens_away_from_the_loop_and_is_told() -> None
     may_end, names = Event(), ("drop-collection", "lag")
 
     def happens() -> str:
-        may_end.wait(20)
+        may_end.wait(120)
         return "drop-collection: shop.orders [/] is gone."
 
     app = console(options=Options(incidents=dict.fromkeys(names, happens)))

@@ -45,7 +45,7 @@ def python(code: str) -> list[str]:
 def said(*texts: str) -> list[str]:
     """A process that writes texts, each in a write of its own, and waits."""
     parts = "; ".join(f"os.write(1, {text.encode()!r})" for text in texts)
-    return python(f"import os, time, tty; tty.setraw(0); {parts}; os.write(1, b'end'); time.sleep(60)")
+    return python(f"import os, time, tty; tty.setraw(0); {parts}; os.write(1, b'end'); time.sleep(600)")
 
 
 def test_keys_arrive_as_a_terminal_sends_them() -> None:
@@ -60,7 +60,7 @@ def test_keys_arrive_as_a_terminal_sends_them() -> None:
 def test_a_terminal_that_goes_away_hangs_up_its_process() -> None:
     terminal = Terminal(python(ECHO))
     terminal.wait_for("ready")
-    assert terminal.kill() == -signal.SIGHUP
+    assert terminal.kill(120) == -signal.SIGHUP
 
 
 def test_the_failure_shows_the_screen() -> None:
@@ -104,7 +104,7 @@ def test_what_is_not_text_is_not_shown(sequence: str) -> None:
 
 def test_a_character_may_come_in_pieces() -> None:
     write = "[os.write(1, bytes([b])) for b in '✗ é'.encode()]"
-    code = f"import os, time; {write}; os.write(1, b'end'); time.sleep(9)"
+    code = f"import os, time; {write}; os.write(1, b'end'); time.sleep(600)"
     with Terminal(python(code)) as terminal:
         assert terminal.wait_for("end").startswith("✗ éend")
 

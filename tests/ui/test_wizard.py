@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.consolekit import SIZES, SMALL, WIDE, screen_text
+from support.consolekit import SIZES, SMALL, WIDE, answered, screen_text
 from support.readingkit import reading
 from support.states import STATES, error, event
 from support.wizardkit import DELETE, DROP, desk_of, incident, namespace, plan, wizard_console, wizard_of
@@ -56,15 +56,8 @@ async def press(pilot: Pilot[Any], *keys: str) -> None:
     for key in keys:
         await pilot.press(key)
         if any(not worker.is_finished for worker in pilot.app.workers):
-            await settled(pilot)
-    await settled(pilot)
-
-
-async def settled(pilot: Pilot[Any]) -> None:
-    """Until no answer of the desk is awaited any more."""
-    await pilot.pause()
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
+            await answered(pilot)
+    await answered(pilot)
 
 
 def letters(text: str) -> Sequence[str]:
@@ -104,7 +97,7 @@ async def test_each_step_shows_what_it_is_for(size: tuple[int, int]) -> None:
         await press(pilot, "enter")
         shows(app, "PLAN 51a2b3c4", "nothing has been changed", "later writes are kept")
         await press(pilot, "enter")
-        shows(app, "Restore plan 51a2b3c4", "not armed", "[ Cancel ]", "[ Arm ]")
+        shows(app, "Restore plan 51a2b3c4", "not armed", "[▶Cancel ]", "[ Arm ]")
         assert app.desk.access.armed_seconds is None and desk_of(app).done == []
 
 
@@ -124,10 +117,10 @@ async def test_back_is_always_free_and_keeps_what_was_chosen(size: tuple[int, in
 async def test_the_buttons_do_what_the_keys_do() -> None:
     async with walk("R") as (app, pilot):
         await pilot.click("#next")
-        await settled(pilot)
+        await answered(pilot)
         assert wizard_of(app).step is Step.WHEN
         await pilot.click("#back")
-        await settled(pilot)
+        await answered(pilot)
         assert wizard_of(app).step is Step.PREFLIGHT
 
 
@@ -141,12 +134,12 @@ async def test_a_second_wizard_is_not_opened() -> None:
 async def test_it_can_be_opened_at_an_event_and_at_a_snapshot() -> None:
     async with walk() as (app, pilot):
         open_wizard(app, event=DROP.id)
-        await settled(pilot)
+        await answered(pilot)
         await press(pilot, "enter", "enter")
         assert wizard_of(app).step is Step.SCOPE and wizard_of(app).state.event == DROP
         await press(pilot, "escape", "escape", "escape")
         open_wizard(app, snapshot=("20261122_020140", "local"))
-        await settled(pilot)
+        await answered(pilot)
         await press(pilot, "enter", "enter")
         state = wizard_of(app).state
         assert (state.way, state.base) == ("snapshot", Base("20261122_020140", "local"))
@@ -158,7 +151,7 @@ async def test_at_a_changed_user_it_is_opened_for_the_time_before_since_nothing_
     )
     async with walk(app=wizard_console(incident(DROP, changed))) as (app, pilot):
         open_wizard(app, event=changed.id)
-        await settled(pilot)
+        await answered(pilot)
         state = wizard_of(app).state
         assert (state.way, state.text, state.bound) == ("time", "event:eeeeeeee", Bound.BEFORE)
         assert wizard_of(app).known.undoable == (DROP,)
@@ -238,7 +231,7 @@ class TestWhatHappened:
             app.feed.push(
                 incident(DROP, DELETE, DROP.model_copy(update={"id": "newer", "position": DROP.last}))
             )  # type: ignore[attr-defined]
-            await settled(pilot)
+            await answered(pilot)
             assert app.focused is focused
             await press(pilot, "enter")
             assert wizard_of(app).state.event == DROP
@@ -394,7 +387,7 @@ class TestPlan:
         quick = desk.plan
 
         def slow(intent: Intent) -> Plan:
-            go.wait(10)
+            go.wait(120)
             return quick(intent)
 
         desk.plan = slow  # type: ignore[method-assign]
@@ -409,7 +402,7 @@ class TestPlan:
                 await pilot.press("escape")
             assert isinstance(app.screen, Dashboard)
             go.set()
-            await settled(pilot)
+            await answered(pilot)
             assert isinstance(app.screen, Dashboard)
 
     async def test_the_command_is_copied_and_the_plan_written(self, tmp_path: Path) -> None:
@@ -447,14 +440,14 @@ class TestConfirm:
             assert restore_button(app).disabled and typed(app).has_focus
             shows(app, f"That is not {CONFIRM}.")
             await pilot.click("#restore")
-            await settled(pilot)
+            await answered(pilot)
             assert desk_of(app).done == []
 
     async def test_it_cannot_be_pasted(self) -> None:
         async with walk(*TO_CONFIRM, armed=True) as (app, pilot):
             typed(app).focus()
             typed(app).post_message(events.Paste(CONFIRM))
-            await settled(pilot)
+            await answered(pilot)
             assert typed(app).value == "" and restore_button(app).disabled
             shows(app, "Pasting is not possible here: type it.")
 
@@ -497,7 +490,7 @@ class TestConfirm:
             restore = restore_button(app)
             app.desk.access.disarm()
             restore.press()
-            await settled(pilot)
+            await answered(pilot)
             assert desk_of(app).done == []
             shows(app, "The console is not armed. Nothing was changed.")
 
@@ -507,7 +500,7 @@ class TestConfirm:
         quick = desk.changes
 
         def slow(wanted: Plan) -> tuple[Plan, list[str]]:
-            go.wait(10)
+            go.wait(120)
             return quick(wanted)
 
         desk.changes = slow  # type: ignore[method-assign]
@@ -516,7 +509,7 @@ class TestConfirm:
             await pilot.press("enter")
             await pilot.pause()
             go.set()
-            await settled(pilot)
+            await answered(pilot)
             assert len(desk.done) == 1
 
     @pytest.mark.parametrize("and_forth", [False, True])
@@ -527,7 +520,7 @@ class TestConfirm:
         quick = desk.changes
 
         def slow(wanted: Plan) -> tuple[Plan, list[str]]:
-            go.wait(10)
+            go.wait(120)
             return quick(wanted)
 
         desk.changes = slow  # type: ignore[method-assign]
@@ -542,7 +535,7 @@ class TestConfirm:
                 await pilot.pause()
                 assert wizard_of(app).step is Step.CONFIRM
             go.set()
-            await settled(pilot)
+            await answered(pilot)
             assert desk.done == []
 
     @both_sizes

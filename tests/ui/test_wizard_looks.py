@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from support.consolekit import SIZES, at_rest, screen_text
+from support.consolekit import SIZES, answered, at_rest, screen_text
 from support.states import LONG, ODD_COLLECTION, ODD_DATABASE, STATES
 from support.wizardkit import desk_of, namespace, plan, wizard_console
 from textual.pilot import Pilot
@@ -128,7 +128,7 @@ LOOKS: dict[str, tuple[Callable[[], ConsoleApp], Sequence[str], Sequence[str]]] 
     "confirm": (
         ordinary,
         (*PLAN, "enter"),
-        ("Restore plan 51a2b3c4", "not armed", "[ Cancel ]", "[ Restore ]"),
+        ("Restore plan 51a2b3c4", "not armed", "[▶Cancel ]", "[ Restore ]"),
     ),
     "confirm-watch": (may_not, (*PLAN, "enter"), ("'watch'", "mdr console --allow-restore")),
     "odd-event": (odd, EVENT, ("drop-database", "mass-update", r"db[/].a\nb\u202e")),
@@ -138,7 +138,7 @@ LOOKS: dict[str, tuple[Callable[[], ConsoleApp], Sequence[str], Sequence[str]]] 
         PLAN,
         ("✗ DANGER", "! warning", r"db[/].a\nb\u202ec[red]", "DROPS 1 live one and replaces 1 live one"),
     ),
-    "odd-confirm": (odd, (*PLAN, "enter"), ("✗ DANGER", "DROPPED (3 documents)", "[ Cancel ]")),
+    "odd-confirm": (odd, (*PLAN, "enter"), ("✗ DANGER", "DROPPED (3 documents)", "[▶Cancel ]")),
 }
 
 
@@ -151,8 +151,7 @@ def test_a_step(look: str, size: tuple[int, int], snap_compare: SnapCompare) -> 
     async def walk(pilot: Pilot[Any]) -> None:
         for key in keys:
             await pilot.press({"-": "minus", ":": "colon"}.get(key, key))
-            await pilot.pause()
-            await pilot.app.workers.wait_for_complete()
+            await answered(pilot)
         await at_rest(pilot)
         assert isinstance(pilot.app, ConsoleApp)
         seen.append(screen_text(pilot.app))

@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from support.consolekit import SMALL, screen_text
+from support.consolekit import SMALL, answered, screen_text
 from support.jobs import backup_here, plan_for
 from support.wizardkit import wizard_of
 from textual.pilot import Pilot
@@ -27,7 +27,7 @@ from mongo_dr_console.workers.pollers import Pollers
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
 
-_SECONDS = 90
+_SECONDS = 180
 
 
 @pytest.fixture
@@ -85,8 +85,7 @@ async def press(pilot: Pilot[Any], *keys: str) -> None:
     for key in keys:
         await pilot.press(key)
         async with asyncio.timeout(_SECONDS):
-            await pilot.app.workers.wait_for_complete()
-        await pilot.pause()
+            await answered(pilot)
 
 
 async def choose(pilot: Pilot[Any], app: ConsoleApp, event: Event) -> None:

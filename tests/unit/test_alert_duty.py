@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.listeners import http_listener
 from support.readingkit import HERE, LIMITS, NOW, member, reading, readings, set_status
+from support.scene import files_in
 
 from mongo_dr_console.agent.alerting import AlertDuty
 from mongo_dr_console.agent.duty import Post, Term
 from mongo_dr_console.config import AgentConfig, Profile
-from mongo_dr_console.model.alert import Kind, Message
+from mongo_dr_console.model.alert import Message
 from mongo_dr_console.model.alertfacts import AlertFacts, alerts_document
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Failed, Refused, Unreachable, WrongUse
@@ -26,7 +29,7 @@ from mongo_dr_console.stores.alert_orders import AlertPlace
 from mongo_dr_console.workers import agentplace, alertmemory
 from mongo_dr_console.workers.agentplace import identity_file, own_place
 from mongo_dr_console.workers.alerting import acknowledge, known_alerts, silence, unsilence
-from mongo_dr_console.workers.alertstate import facts_file, read_facts, rules_of
+from mongo_dr_console.workers.alertstate import facts_file, read_facts, rules_of, write_facts
 from mongo_dr_console.workers.notify import ways_of
 from mongo_dr_console.workers.recordings import last_of, read_recording, recordings_folder
 
@@ -225,6 +228,45 @@ def test_only_who_may_operate_orders_anything(scene: Scene) -> None:
         silence("test", scene.profile, "nonsense")
     with pytest.raises(WrongUse):
         unsilence("test", scene.profile, "all")
+
+
+def test_who_only_watches_tells_people_and_leaves_the_store_alone(scene: Scene, tmp_path: Path) -> None:
+    """It hears what is ordered there, takes over nothing that a leader remembers, and writes nothing."""
+    scene.see(70, 60, sent=1)
+    acknowledge("test", scene.profile, scene.duty.facts.running_alerts[0].id)
+    silence("test", scene.profile, "all", timedelta(days=9999))
+    lying = files_in(tmp_path / "store")
+    watching = scene.profile.model_copy(update={"access": "watch", "state_dir": tmp_path / "watching"})
+    post = dataclasses.replace(scene.post(Term()), profile=watching)
+    phone = Phone()
+    duty = AlertDuty(post, ways=[phone], sources={}, clock=lambda: scene.now)
+    scene.see(70, 60, duty=duty)
+    (alert,) = duty.facts.running_alerts
+    assert alert.began_at > scene.duty.facts.running_alerts[0].began_at and phone.got == []
+    scene.see(0, 120, duty=duty)
+    assert files_in(tmp_path / "store") == lying
+    unsilence("test", scene.profile, "all")
+    for lag in (70, 0):
+        scene.see(lag, 120, duty=duty)
+        phone.wait()
+    assert phone.events == ["start", "end"]
+
+
+def test_whoever_lives_is_shown_before_a_leader_that_is_gone(scene: Scene) -> None:
+    def wrote(host: str, fence: int, ago: float, **more: Any) -> AlertFacts:
+        written = datetime.now(UTC) - timedelta(seconds=ago)
+        return AlertFacts(profile="test", host=host, pid=1, fence=fence, written_at=written, **more)
+
+    own = facts_file("test", scene.profile)
+    write_facts(own, wrote("watching", 0, 1))
+    for leader, shown in (
+        (wrote("leading", 5, 2), "leading"),
+        (wrote("leading", 5, 2, running=False), "watching"),
+        (wrote("leading", 5, 9999), "watching"),
+    ):
+        scene.shared.write_facts(leader)
+        facts = known_alerts("test", scene.profile)
+        assert facts is not None and facts.host == shown
 
 
 def test_a_store_that_is_gone_holds_nothing_back(scene: Scene, tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ from support.readingkit import (
     store,
 )
 
-from mongo_dr_console.model.alert import ABOUT, AlertState, Kind, Rules
+from mongo_dr_console.model.alert import ABOUT, AlertState, Rules
 from mongo_dr_console.model.alerting import step
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.alertsigns import look_at
 from mongo_dr_console.model.coverage import Cause, Gap
 from mongo_dr_console.model.jobfacts import JobFacts

@@ -11,18 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.readingkit import NOW
 
-from mongo_dr_console.model.alert import (
-    EVERYTHING,
-    Ack,
-    Alert,
-    AlertState,
-    Kind,
-    Message,
-    Rules,
-    Silence,
-    Timing,
-)
+from mongo_dr_console.model.alert import EVERYTHING, Ack, Alert, AlertState, Message, Rules, Silence, Timing
 from mongo_dr_console.model.alerting import PAST_KEPT, Look, Sign, Where, step, with_orders
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.level import Level
 
 SECOND = timedelta(seconds=1)

@@ -12,8 +12,9 @@ from support.readingkit import HERE
 from support.scene import call, refused
 
 from mongo_dr_console.config import Profile, load_config
-from mongo_dr_console.model.alert import Alert, AlertState, Kind
+from mongo_dr_console.model.alert import Alert, AlertState
 from mongo_dr_console.model.alertfacts import AlertFacts, WayFacts
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.workers import agentplace
 from mongo_dr_console.workers.agentplace import identity_file, place_of

@@ -125,15 +125,23 @@ def test_the_history_has_each_drill_once_newest_first_and_passes_over_what_is_no
     assert records([*stored, {"schema": RECORD}, {"snapshot": "x"}, *stored]) == [newer, older]
 
 
+def test_of_a_full_drill_no_lost_writes_are_reported_since_it_writes_none() -> None:
+    unmeasured = {"writes": None, "lost_writes": None}
+    assert "| 481 | - | 5eed0001 |" in report([record(kind="full", **unmeasured)], NOW, "prod")
+    assert "| 481 | unknown | 5eed0001 |" in report(
+        [record(success=False, problems=["x"], **unmeasured)], NOW, "prod"
+    )
+
+
 def test_the_report_says_what_failed_and_what_was_over_its_target() -> None:
     failed = record(
         success=False, problems=["the index <few> | is missing"], rto_seconds=4000.0, job="5eed0002"
     )
     page = report([failed, record()], NOW, "prod", ["store local could not be asked: no"])
     assert "of which 1 succeeded" in page and "**Not complete:** store local could not be asked" in page
-    assert "4,000.0 s (**over** 3,600.0 s)" in page and "2.5 s (within 3,600.0 s)" in page
+    assert "4,000.0 s (**over** 1h)" in page and "2.5 s (within 1h)" in page
     assert "- **the index &lt;few> \\| is missing**" in page
     assert "| restore | 1.25 | yes |" in page
-    assert "- RTO of the small drills that succeeded: 2.5 s to 2.5 s" in page and "full drills" not in page
+    assert "- RTO of the small drills that succeeded: 2.5 s\n" in page and "full drills" not in page
     assert "No drill is recorded" in report([], NOW, "prod")
     assert "FAILED" in history_line(failed) and "the index" in history_line(failed)

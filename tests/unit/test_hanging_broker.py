@@ -10,17 +10,16 @@ from support.agentkit import add_kafka
 from support.prepared import prepare
 
 from mongo_dr_console.config import load_config
-from mongo_dr_console.mongo.launch import free_ports
+from mongo_dr_console.mongo.launch import HeldPort
 from mongo_dr_console.workers.pollers import gather_once
 
 
 @pytest.mark.parametrize("listens", [True, False])
 def test_coverage_is_told_without_it_and_it_is_named(tmp_path: Path, listens: bool) -> None:
-    with socket.socket() as silent:
+    with socket.socket() as silent, HeldPort() as nobody:
         silent.bind(("127.0.0.1", 0))
         if listens:
             silent.listen()
-        (nobody,) = free_ports(1)
         prepared = prepare(tmp_path, f"mongodb://127.0.0.1:{nobody}/?replicaSet=r", tmp_path)
         add_kafka(prepared, f"127.0.0.1:{silent.getsockname()[1]}", "t")
         profile = load_config(prepared.config_file).profiles["test"]

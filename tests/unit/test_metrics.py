@@ -32,8 +32,9 @@ from support.readingkit import (
 
 from mongo_dr_console.agent import metrics
 from mongo_dr_console.agent.metrics import MetricsDuty
-from mongo_dr_console.model.alert import Alert, AlertState, Kind, Silence
+from mongo_dr_console.model.alert import Alert, AlertState, Silence
 from mongo_dr_console.model.alertfacts import AlertFacts, WayFacts
+from mongo_dr_console.model.alertkind import Kind
 from mongo_dr_console.model.jobfacts import JobFacts
 from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.metrics import METRICS, samples

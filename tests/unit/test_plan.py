@@ -9,14 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mongo_dr_console.model.identity import Identity
-from mongo_dr_console.model.plan import (
-    BaseSnapshot,
-    Intent,
-    PlanLimit,
-    PlannedNamespace,
-    confirmation,
-    plan_hash,
-)
+from mongo_dr_console.model.plan import BaseSnapshot, Intent, PlannedNamespace, confirmation, plan_hash
+from mongo_dr_console.model.planlimit import PlanLimit
 from mongo_dr_console.model.position import Bound, Position
 
 WHO = Identity(environment="prod", set_name="rs0", replica_set_id="00")

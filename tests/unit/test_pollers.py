@@ -16,8 +16,8 @@ from support.readingkit import snapshot, store
 from mongo_dr_console.config import Profile
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.trouble import Failed
-from mongo_dr_console.workers.pollers import Pollers, run_bounded, watching
-from mongo_dr_console.workers.threads import DaemonThreads, OneCall
+from mongo_dr_console.workers.pollers import Pollers, watching
+from mongo_dr_console.workers.threads import DaemonThreads, OneCall, run_bounded
 
 PROFILE = Profile.model_validate({"uri": "mongodb://u:secret@h/"})
 
@@ -240,7 +240,7 @@ def test_a_call_that_hangs_is_not_joined_by_a_second_and_holds_up_no_exit() -> N
 
 _HANGS = """
 import asyncio, threading
-from mongo_dr_console.workers.pollers import run_bounded
+from mongo_dr_console.workers.threads import run_bounded
 async def scene():
     asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
 run_bounded(scene())

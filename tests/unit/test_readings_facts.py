@@ -30,7 +30,8 @@ from mongo_dr_console.model.words import duration
 from mongo_dr_console.mongo.members import member_uri, seeds
 from mongo_dr_console.mongo.oplogstats import member_lags
 from mongo_dr_console.workers.backoff import delay
-from mongo_dr_console.workers.sources import limits_of, measured_restores
+from mongo_dr_console.workers.limits import limits_of
+from mongo_dr_console.workers.sources import measured_restores
 
 
 def test_an_oplog_of_some_seconds_says_nothing_of_the_future() -> None:

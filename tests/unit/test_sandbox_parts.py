@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import socket
 import stat
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from pymongo.errors import AutoReconnect
 from mongo_dr_console.config import load_config
 from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
 from mongo_dr_console.mongo import mongod, processes
-from mongo_dr_console.mongo.launch import free_ports
+from mongo_dr_console.mongo.launch import HOST, HeldPort
 from mongo_dr_console.sandbox import incidents, shop, workload
 from mongo_dr_console.sandbox.place import Place, PracticeFacts, look
 from mongo_dr_console.sandbox.practice import down
@@ -101,8 +102,22 @@ def test_down_leaves_processes_of_other_folders_alone(tmp_path: Path) -> None:
             one.communicate()
 
 
-def test_free_ports_are_all_different() -> None:
-    assert len(set(free_ports(20))) == 20
+def test_a_held_port_is_nobody_elses_and_refuses_until_a_server_of_ours_listens() -> None:
+    ports = [HeldPort() for _ in range(20)]
+    assert len({held.number for held in ports}) == 20
+    for held in ports:
+        with held as port:
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((HOST, port), timeout=60)
+            # As mongod, Kafka and MinIO do; and again once it was down.
+            for _ in range(2):
+                with (
+                    socket.create_server((HOST, port)) as server,
+                    socket.create_connection((HOST, port), timeout=60),
+                ):
+                    server.accept()[0].close()
+    with HeldPort() as port, socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind((HOST, port))
 
 
 # -- finding a mongod

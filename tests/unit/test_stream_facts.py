@@ -68,6 +68,16 @@ def test_who_stands_by_says_for_whom_and_is_no_fact() -> None:
     assert StreamFacts.model_validate_json(gone.model_dump_json(by_alias=True)) == gone
 
 
+def test_who_only_watches_says_so_and_is_no_fact() -> None:
+    facts, rows = seen(stream(role="watches"))
+    assert facts == {}
+    assert rows == "stream: the agent on backup-1 only watches, since its access is watch: it streams nothing"
+    gone = stream(role="watches", running=False)
+    said = verdict(readings(snapshot(30), stream=reading("stream", gone)), LIMITS, NOW)
+    (fact,) = [f for f in said.facts if f.code == "agent-gone"]
+    assert fact.text.endswith("nobody watches on this host.") and "sink" not in fact.means
+
+
 def test_an_agent_that_nobody_leads_is_a_fact_with_the_cause() -> None:
     facts, rows = seen(stream(role="waits", waits_for=Failed("store-unreachable", "store s3 is silent")))
     assert facts == {"agent-waits": Level.WARNING}

@@ -28,6 +28,7 @@ from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.progress import Checkpoint, Note, StepDone, StepStarted
 from mongo_dr_console.model.timeline import Staged
 from mongo_dr_console.model.trouble import Failed
+from mongo_dr_console.model.words import counted
 from mongo_dr_console.mongo.durability import TermChanged, forget
 
 __all__ = ["BuiltinRestore", "RestoreRequest"]
@@ -103,7 +104,9 @@ class BuiltinRestore(FillingSeries):
         self._place_series()
         self._note(Checkpoint("placed", _placed_facts(placements, result, self.run.position, late)))
         self._stale = False
-        self.report(StepDone("cut-over", f"{len(placements)} collections in place by {result.way}"))
+        self.report(
+            StepDone("cut-over", f"{counted(len(placements), 'collection')} in place by {result.way}")
+        )
 
     def _place_views(self) -> None:
         """Compares with what is there each time: what a lost primary had may be gone again."""

@@ -94,10 +94,15 @@ class Building(Loading):
         self.report(StepDone("verify", f"{agree} with snapshot and oplog"))
 
     def _index_ttl(self, placed: dict[Namespace, Staged]) -> None:
-        built = sum(self._build(n, staged, indexes.is_ttl) for n, staged in self._ready(placed).items())
+        ready = self._ready(placed)
+        total = sum(indexes.is_ttl(spec) for staged in ready.values() for spec in staged.indexes.values())
+        if total:
+            self.report(StepStarted("ttl-indexes", total, "indexes"))
+        built = sum(self._build(n, staged, indexes.is_ttl) for n, staged in ready.items())
         self.run.confirmation.confirm()
-        if built:
-            self.report(StepDone("ttl-indexes", f"{built} TTL indexes, built last"))
+        if total:
+            what = f"{built} TTL index{'' if built == 1 else 'es'}"
+            self.report(StepDone("ttl-indexes", f"{what}, built last"))
 
     def _build(self, namespace: Namespace, staged: Staged, wanted: Wanted) -> int:
         """Builds indexes; one that the server refuses is told, and kept in mind."""

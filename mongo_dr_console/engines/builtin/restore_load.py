@@ -14,6 +14,7 @@ from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.progress import Checkpoint, Note, StepDone, StepProgress, StepStarted
 from mongo_dr_console.model.timeline import SnapshotCollection, Staged
 from mongo_dr_console.model.trouble import Failed
+from mongo_dr_console.model.words import counted
 from mongo_dr_console.mongo.collections import collection_uuid
 from mongo_dr_console.mongo.durability import is_lost_primary
 
@@ -84,7 +85,7 @@ class Loading(Replaying):
             if one.target not in self.state.dropped:
                 # Also where it is gone already: with its UUID preserved, the restored one looks like it.
                 self._note(Checkpoint("dropped", {"namespace": one.target}))
-        self.report(StepDone("drop", f"{len(wanted)} live collections dropped, as planned"))
+        self.report(StepDone("drop", f"{counted(len(wanted), 'live collection')} dropped, as planned"))
 
     def _try_definitions(self) -> None:
         """Makes what is to be loaded once, empty: options that the server refuses show before the drop."""

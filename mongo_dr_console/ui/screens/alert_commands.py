@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mongo_dr_console.model.alert import EVERYTHING, Alert
 from mongo_dr_console.ui.background import Problem, in_thread
 from mongo_dr_console.ui.commands import Command
 from mongo_dr_console.ui.screens.acting import refusal
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
+    from mongo_dr_console.model.alert import Alert
     from mongo_dr_console.model.alertfacts import AlertFacts
     from mongo_dr_console.ui.app import ConsoleApp
 
@@ -67,6 +67,7 @@ def _silence(app: ConsoleApp) -> None:
 
 
 async def _ask_and_silence(app: ConsoleApp) -> None:
+    from mongo_dr_console.model.alert import EVERYTHING
     from mongo_dr_console.ui.screens.silence import SilenceDialog
 
     alert = _subject(app)

@@ -9,13 +9,13 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Button
 
 from mongo_dr_console.ui.lines import Line, wrapped
 from mongo_dr_console.ui.screens.leaving import Leaving
+from mongo_dr_console.ui.widgets.action_button import ActionButton
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 
 DIALOG_WIDTH = 70
@@ -59,8 +59,8 @@ class Dialog(ModalScreen[R | None], Leaving[R | None]):
             yield LinesView([*wrapped(self._title, DIALOG_WIDTH, "title"), Line(), *self._said], id="said")
             yield from self.fields()
             with Horizontal(id="buttons"):
-                yield Button(Content("Cancel"), id="cancel")
-                yield Button(Content(self._button), id="do", variant="primary", disabled=not self.ready)
+                yield ActionButton("Cancel", id="cancel")
+                yield ActionButton(self._button, id="do", variant="primary", disabled=not self.ready)
 
     def fields(self) -> Iterable[Widget]:
         """What can be set, between the lines and the buttons."""

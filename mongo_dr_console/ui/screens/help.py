@@ -25,7 +25,7 @@ from mongo_dr_console.ui.widgets.footer import Footer
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.panel import PanelView
 from mongo_dr_console.ui.widgets.status_line import StatusLine
-from mongo_dr_console.workers.jobs import jobs_folder
+from mongo_dr_console.workers.folders import jobs_folder
 
 if TYPE_CHECKING:
     from mongo_dr_console.ui.app import ConsoleApp

@@ -46,6 +46,7 @@ class OperationsScreen(ListScreen):
         super().__init__()
         self.place = place
         self._window = OperationWindow.at(place)
+        self._beginning = True
         self._pattern = ""
         self._problem: Problem | None = None
         self._asking = ""
@@ -60,6 +61,9 @@ class OperationsScreen(ListScreen):
     def fill(self, view: View, width: int) -> None:
         rows, hidden = self.query_one(OperationRows), self.console.values_hidden
         rows.show_operations(self._window.found, self.place, width - 2, redacted=hidden)
+        if self._beginning:
+            # Each time: it may be shown when only what came before the position was read.
+            self._to_place()
 
     def head(self, view: View, width: int) -> list[Line]:
         window = self._window
@@ -82,6 +86,7 @@ class OperationsScreen(ListScreen):
 
     def _begin(self) -> None:
         self._window = OperationWindow.at(self.place)
+        self._beginning = True
         self._ask("before", "after")
 
     def _ask(self, *ways: Way) -> None:
@@ -103,10 +108,8 @@ class OperationsScreen(ListScreen):
                 break
             self._window = self._window.grown(way, found)
         self._asking = ""
-        first = self.query_one(OperationRows).chosen is None
         self.show(self.console.view)
-        if first:
-            self._to_place()
+        self._beginning = not self._window.found
 
     def _to_place(self) -> None:
         """The cursor on the first operation that is not before the position, else on the last one; what comes

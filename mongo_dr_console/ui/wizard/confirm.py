@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
-from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Button, Input
 
@@ -17,6 +16,7 @@ from mongo_dr_console.ui.background import Problem
 from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import Line, line, wrapped
 from mongo_dr_console.ui.view import View
+from mongo_dr_console.ui.widgets.action_button import ActionButton
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.typed_field import TypedField
 from mongo_dr_console.ui.wizard.plan import PlanStep
@@ -51,9 +51,9 @@ class ConfirmStep(StepView):
             yield TypedField("", id="typed")
         yield LinesView(id="confirm-hint")
         with Horizontal(id="confirm-buttons"):
-            yield Button(Content("[ Cancel ]"), id="cancel", compact=True)
-            yield Button(Content("[ Arm ]"), id="arm", compact=True)
-            yield Button(Content("[ Restore ]"), id="restore", compact=True, disabled=True)
+            yield ActionButton("Cancel", id="cancel", compact=True)
+            yield ActionButton("Arm", id="arm", compact=True)
+            yield ActionButton("Restore", id="restore", compact=True, disabled=True)
 
     def on_mount(self) -> None:
         self._differences: tuple[str, ...] = ()

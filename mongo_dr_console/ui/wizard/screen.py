@@ -9,7 +9,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Button, ContentSwitcher, Input
@@ -22,6 +21,7 @@ from mongo_dr_console.ui.later import when_drawn
 from mongo_dr_console.ui.lines import wrapped
 from mongo_dr_console.ui.screens.ownkeys import OwnKeys
 from mongo_dr_console.ui.view import View
+from mongo_dr_console.ui.widgets.action_button import ActionButton
 from mongo_dr_console.ui.widgets.lines_view import LinesView
 from mongo_dr_console.ui.widgets.status_line import StatusLine
 from mongo_dr_console.ui.wizard.confirm import ConfirmStep
@@ -110,8 +110,8 @@ class WizardScreen(Screen[None]):
                     yield page(id=f"step-{int(page.STEP)}")
         yield LinesView(id="problem")
         with Horizontal(id="bottom"):
-            yield Button(Content("[ Back ]"), id="back", compact=True)
-            yield Button(Content("[ Next ]"), id="next", compact=True)
+            yield ActionButton("Back", id="back", compact=True)
+            yield ActionButton("Next", id="next", compact=True)
         yield OwnKeys(self._not_now)
 
     def on_mount(self) -> None:
