@@ -59,6 +59,12 @@ NEEDS: tuple[Need, ...] = (
     *_on("restore", "dbAdminAnyDatabase", "", "", "dropDatabase"),
 )
 
+OWN_ROLE = f'{{ role: "readWrite", db: "{OWN_DATABASE}" }}'
+AGENT_NEEDS = tuple(
+    Need("operate", action, OWN_ROLE, OWN_DATABASE, "") for action in ("find", "insert", "update", "remove")
+)
+"""What an agent measures and proves by, and no backup needs."""
+
 ROLES: dict[Access, tuple[str, ...]] = {
     "watch": ("clusterMonitor",),
     "operate": ("backup", "clusterMonitor"),
@@ -88,12 +94,12 @@ def read_granted(client: Client) -> Granted:
     )
 
 
-def missing(privileges: Sequence[Privilege], access: Access) -> list[Need]:
+def missing(privileges: Sequence[Privilege], access: Access, needs: Sequence[Need] = NEEDS) -> list[Need]:
     """What a level of access (with those below it) needs and these privileges do not give."""
     level = ACCESS_ORDER.index(access)
     return [
         need
-        for need in NEEDS
+        for need in needs
         if ACCESS_ORDER.index(need.access) <= level and not any(_gives(p, need) for p in privileges)
     ]
 
@@ -127,10 +133,12 @@ def commands(access: Access) -> str:
     """What an administrator types into mongosh to make a role and a user for one level of access."""
     role = f"mdr{access.capitalize()}"
     roles = ", ".join(f'"{name}"' for name in ROLES[access])
-    seen = f'{{ resource: {{ db: "{OWN_DATABASE}", collection: "" }}, actions: ["find"] }}'
+    actions = ["find"] if access == "watch" else [need.action for need in AGENT_NEEDS]
+    may = ", ".join(f'"{action}"' for action in actions)
+    own = f'{{ resource: {{ db: "{OWN_DATABASE}", collection: "" }}, actions: [{may}] }}'
     return (
         f'// access = "{access}"\n'
         "use admin\n"
-        f'db.createRole({{ role: "{role}", privileges: [{seen}], roles: [{roles}] }})\n'
+        f'db.createRole({{ role: "{role}", privileges: [{own}], roles: [{roles}] }})\n'
         f'db.createUser({{ user: "mdr-{access}", pwd: passwordPrompt(), roles: ["{role}"] }})\n'
     )

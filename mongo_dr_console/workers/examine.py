@@ -17,7 +17,7 @@ from mongo_dr_console.engines.mongo_tools.tools import ToolName, find_tool
 from mongo_dr_console.model import finding
 from mongo_dr_console.model.finding import Finding, fine
 from mongo_dr_console.model.level import Level
-from mongo_dr_console.model.namespace import is_set_aside, is_staging, is_system_database
+from mongo_dr_console.model.namespace import OWN_DATABASE, is_set_aside, is_staging, is_system_database
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.setstatus import WRITE_BLOCK_ON
 from mongo_dr_console.model.trouble import Refused, Trouble
@@ -116,6 +116,7 @@ def _roles(client: Client, profile: Profile) -> Iterator[Finding]:
         return
     lacking = roles.missing(granted.privileges, profile.access)
     who = ", ".join(granted.users)
+    yield from _agents_role(granted, profile)
     if not lacking:
         yield fine("roles", "roles", f"{who} may do all that access = {profile.access!r} needs.")
         return
@@ -130,6 +131,19 @@ def _roles(client: Client, profile: Profile) -> Iterator[Finding]:
             f"{who} lacks {', '.join(dict.fromkeys(actions))} (role {role}), "
             f"which access = {profile.access!r} needs.",
             f'Grant it: db.grantRolesToUser("{granted.users[0].partition("@")[0]}", ["{role}"]); '
+            "or see: mdr doctor --print-roles",
+        )
+
+
+def _agents_role(granted: roles.Granted, profile: Profile) -> Iterator[Finding]:
+    if roles.missing(granted.privileges, profile.access, roles.AGENT_NEEDS):
+        yield Finding(
+            Level.WARNING,
+            "agent-role-missing",
+            "roles",
+            f"{', '.join(granted.users)} may not write into {OWN_DATABASE}: an agent that logs in so streams "
+            "and backs up, but its canary measures nothing, and it cannot prove a new primary by a write.",
+            f'Grant it: db.grantRolesToUser("{granted.users[0].partition("@")[0]}", [{roles.OWN_ROLE}]); '
             "or see: mdr doctor --print-roles",
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +12,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from test_status import mdr
 
+from mongo_dr_console.config import Access
+from mongo_dr_console.model.failover import Leader
 from mongo_dr_console.model.namespace import aside_name, staging_name
 from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.mongo.launch import HeldPort, ReplicaSet, User
+from mongo_dr_console.mongo.oplog import primary_term
+from mongo_dr_console.mongo.proof import prove_primary
+from mongo_dr_console.mongo.roles import commands
 
 if TYPE_CHECKING:
     from tests.conftest import MakeReplicaSet, ProfileFor
@@ -77,6 +83,41 @@ def test_what_its_users_lack_and_what_was_left_behind(
         assert found["write-block"]["level"] == "fine" and code == 1
         status = client.admin.command("serverStatus")
         assert status["repl"]["userWriteBlockMode"] == 1
+
+
+def test_the_role_that_is_printed_for_operate_is_enough_for_an_agents_writes(
+    make_replica_set: MakeReplicaSet, profile_for: ProfileFor
+) -> None:
+    lacking = User.new("lacking", ["backup", "clusterMonitor"])
+    own = make_replica_set(nodes=1, users=(lacking,))
+    prepared = profile_for(own)
+    config, uri_file = prepared.config_file, prepared.config_file.with_name("uri")
+    config.write_text(config.read_text().replace("access = 'restore'", "access = 'operate'"))
+    agent = User.new("agent", ["mdrOperate"])
+    with closing(own.client()) as client:
+        _as_printed(client, "operate", agent)
+
+    uri_file.write_text(own.user_uri(lacking))
+    code, found = findings()
+    assert found["roles"]["level"] == "fine" and found["agent-role-missing"]["level"] == "warning"
+    assert '{ role: "readWrite", db: "mongo_dr" }' in found["agent-role-missing"]["fix"]
+
+    uri_file.write_text(own.user_uri(agent))
+    code, found = findings()
+    assert found["roles"]["level"] == "fine" and "agent-role-missing" not in found
+    with closing(connect(own.user_uri(agent), seconds=60)) as client:
+        leader = Leader(f"127.0.0.1:{own.members[0].port}", primary_term(client))
+    prove_primary(own.user_uri(agent), leader, "host/test", write=True)
+
+
+def _as_printed(client: Any, access: Access, user: User) -> None:
+    """Makes the role by the printed command, and a user with it."""
+    printed = re.search(r"actions: (\[.*?\])\s*\}\], roles: (\[.*?\])", commands(access))
+    assert printed is not None
+    own = {"resource": {"db": "mongo_dr", "collection": ""}, "actions": json.loads(printed[1])}
+    role = f"mdr{access.capitalize()}"
+    client.admin.command("createRole", role, privileges=[own], roles=json.loads(printed[2]))
+    client.admin.command("createUser", user.name, pwd=user.password, roles=[role])
 
 
 def test_the_block_of_a_job_at_work_is_not_taken_away(

@@ -15,7 +15,7 @@ from mongo_dr_console.model.finding import (
     server_version,
 )
 from mongo_dr_console.model.verdict import Level
-from mongo_dr_console.mongo.roles import NEEDS, ROLES, commands, missing
+from mongo_dr_console.mongo.roles import AGENT_NEEDS, NEEDS, ROLES, commands, missing
 
 CLUSTER_MONITOR = [
     {"resource": {"cluster": True}, "actions": ["replSetGetStatus", "replSetGetConfig", "serverStatus"]},
@@ -83,6 +83,20 @@ def test_any_action_on_any_resource_is_enough_and_one_database_is_not() -> None:
     assert [n for n in missing(own, "operate") if n.action == "find"] == [
         n for n in NEEDS if n.action == "find"
     ]
+
+
+def test_who_backs_up_may_lack_what_an_agent_measures_by() -> None:
+    own = [
+        {"resource": {"db": "mongo_dr", "collection": ""}, "actions": ["find", "insert", "update", "remove"]}
+    ]
+    assert {n.action for n in missing(CLUSTER_MONITOR + BACKUP, "operate", AGENT_NEEDS)} > {
+        "insert",
+        "update",
+    }
+    assert missing(CLUSTER_MONITOR + BACKUP + own, "operate", AGENT_NEEDS) == []
+    assert missing(CLUSTER_MONITOR, "watch", AGENT_NEEDS) == []
+    assert 'actions: ["find", "insert", "update", "remove"]' in commands("operate")
+    assert 'actions: ["find"]' in commands("watch")
 
 
 def test_system_collections_need_to_be_said() -> None:
