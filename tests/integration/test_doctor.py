@@ -98,12 +98,12 @@ def test_the_role_that_is_printed_for_operate_is_enough_for_an_agents_writes(
         _as_printed(client, "operate", agent)
 
     uri_file.write_text(own.user_uri(lacking))
-    code, found = findings()
+    _, found = findings()
     assert found["roles"]["level"] == "fine" and found["agent-role-missing"]["level"] == "warning"
     assert '{ role: "readWrite", db: "mongo_dr" }' in found["agent-role-missing"]["fix"]
 
     uri_file.write_text(own.user_uri(agent))
-    code, found = findings()
+    _, found = findings()
     assert found["roles"]["level"] == "fine" and "agent-role-missing" not in found
     with closing(connect(own.user_uri(agent), seconds=60)) as client:
         leader = Leader(f"127.0.0.1:{own.members[0].port}", primary_term(client))
