@@ -12,6 +12,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -312,7 +313,7 @@ def test_an_object_of_another_content_is_copied_again(
     minio: Minio, way: Proxy, config: S3StoreConfig, source: LocalStore
 ) -> None:
     """Of the right size, left under the name of a dead copy's file."""
-    target = S3Store("s3", config, IMPATIENT)
+    target = S3Store("s3", config, replace(IMPATIENT, read_seconds=60))
     way.rule = lambda r: Answer(503, "SlowDown") if r.is_part else None
     with pytest.raises(Unreachable):
         copy(source, target)

@@ -95,6 +95,7 @@ def test_through_elections_and_kills_each_sink_gets_the_committed_oplog_byte_for
             # The dead and the stuck one have held up nobody.
             stream.wait_for("good", end)
             assert stream.pumps["dead"].facts.durable is None
+            stream.wait_until(lambda: stream.pumps["dead"].facts.trouble is not None)
             trouble = stream.pumps["dead"].facts.trouble
             assert trouble is not None and trouble.code == "store-full"
             # One batch and no more is in memory for a sink that takes nothing.

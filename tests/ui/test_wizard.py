@@ -97,7 +97,7 @@ async def test_each_step_shows_what_it_is_for(size: tuple[int, int]) -> None:
         await press(pilot, "enter")
         shows(app, "PLAN 51a2b3c4", "nothing has been changed", "later writes are kept")
         await press(pilot, "enter")
-        shows(app, "Restore plan 51a2b3c4", "not armed", "[▶Cancel ]", "[ Arm ]")
+        shows(app, "Restore plan 51a2b3c4", "not armed", "[▶Cancel◀]", "[ Arm ]")
         assert app.desk.access.armed_seconds is None and desk_of(app).done == []
 
 

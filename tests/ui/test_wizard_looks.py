@@ -128,7 +128,7 @@ LOOKS: dict[str, tuple[Callable[[], ConsoleApp], Sequence[str], Sequence[str]]] 
     "confirm": (
         ordinary,
         (*PLAN, "enter"),
-        ("Restore plan 51a2b3c4", "not armed", "[▶Cancel ]", "[ Restore ]"),
+        ("Restore plan 51a2b3c4", "not armed", "[▶Cancel◀]", "[ Restore ]"),
     ),
     "confirm-watch": (may_not, (*PLAN, "enter"), ("'watch'", "mdr console --allow-restore")),
     "odd-event": (odd, EVENT, ("drop-database", "mass-update", r"db[/].a\nb\u202e")),
@@ -138,7 +138,7 @@ LOOKS: dict[str, tuple[Callable[[], ConsoleApp], Sequence[str], Sequence[str]]] 
         PLAN,
         ("✗ DANGER", "! warning", r"db[/].a\nb\u202ec[red]", "DROPS 1 live one and replaces 1 live one"),
     ),
-    "odd-confirm": (odd, (*PLAN, "enter"), ("✗ DANGER", "DROPPED (3 documents)", "[▶Cancel ]")),
+    "odd-confirm": (odd, (*PLAN, "enter"), ("✗ DANGER", "DROPPED (3 documents)", "[▶Cancel◀]")),
 }
 
 

@@ -373,7 +373,11 @@ def test_what_ended_is_kept_until_a_store_takes_it(tmp_path: Path) -> None:
     blocked = tmp_path / "not-there-yet"
     blocked.write_text("a file where a folder must be")
     profile = Profile.model_validate(
-        {"uri": "mongodb://h/", "stores": {"local": {"type": "local", "path": str(store)}}}
+        {
+            "uri": "mongodb://h/",
+            "access": "operate",
+            "stores": {"local": {"type": "local", "path": str(store)}},
+        }
     )
     assert send_unsent(profile, files) == 1
     blocked.unlink()
