@@ -9,6 +9,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+from mongo_dr_console.agent.bound import may_write
 from mongo_dr_console.agent.duty import Post
 from mongo_dr_console.host import this_owner
 from mongo_dr_console.model.failover import Decision, Leader, Standing, decide
@@ -87,7 +88,7 @@ class FailoverMonitor:
             set_name=lambda: self._probes.set_name,
             watching=self,
             prove=lambda leader: prove_primary(
-                uri, leader, f"{socket.gethostname()}/{post.name}", write=post.profile.access != "watch"
+                uri, leader, f"{socket.gethostname()}/{post.name}", write=may_write(post.profile)
             ),
             endpoint=endpoint_of(post.profile, self._files.told),
             broadcast=broadcast_of(post.profile),

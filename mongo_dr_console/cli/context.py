@@ -46,13 +46,13 @@ def choose(name: str | None) -> Chosen:
     config = configuration.load_config(path)
     known = sorted(config.profiles)
     wanted = name or config.default_profile or (known[0] if len(known) == 1 else None)
-    if wanted is None and not known:
-        raise WrongUse(
-            "profile-unsaid",
-            f"There is no profile in {path}.",
-            "Add one: [profiles.NAME] with uri_file; all keys: docs/configuration.md",
-        )
     if wanted is None:
+        if not known:
+            raise WrongUse(
+                "profile-unsaid",
+                f"There is no profile in {path}.",
+                "Add one: [profiles.NAME] with uri_file; all keys: docs/configuration.md",
+            )
         raise WrongUse(
             "profile-unsaid",
             "No profile is named and there is no default_profile.",

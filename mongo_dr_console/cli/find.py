@@ -22,6 +22,7 @@ from mongo_dr_console.model.namespace import Namespace
 from mongo_dr_console.model.position import Position, Span
 from mongo_dr_console.model.trouble import Unreachable, WrongUse
 from mongo_dr_console.model.when import limit_before, limit_through, names_event, parse_when
+from mongo_dr_console.model.words import counted
 
 if TYPE_CHECKING:
     from mongo_dr_console.stream.finder import Change
@@ -144,14 +145,14 @@ def event_lines(event: Event, chosen: Chosen) -> list[str]:
     command = f"mdr --profile {shlex.quote(chosen.name)}" if chosen.named else "mdr"
     is_login = event.kind in LOGINS
     scope = "--users" if is_login else f"--ns {shlex.quote(event.namespace)}"
-    documents = "documents unknown" if event.documents is None else _count(event.documents, "document")
+    documents = "documents unknown" if event.documents is None else counted(event.documents, "document")
     if event.share is not None:
         documents += f", about {event.share:.0%} of the collection"
     extent = "" if event.kind in CHANGES else f"  {documents}"
     last = f" to {event.last}" if event.last != event.position else ""
     lines = [
         f"{moment(event.position)}  {event.kind}  {event.namespace}{extent}",
-        f"    id {event.id}  position {event.position}{last}  {_count(event.operations, 'operation')}",
+        f"    id {event.id}  position {event.position}{last}  {counted(event.operations, 'operation')}",
         *([f"    {event.detail}"] if event.detail else []),
         "    go back to before it:",
         f"  {command} restore plan --before event:{event.id} {scope}",
@@ -169,10 +170,6 @@ def event_lines(event: Event, chosen: Chosen) -> list[str]:
 
 def moment(position: Position) -> str:
     return position.time.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 # The history of one document

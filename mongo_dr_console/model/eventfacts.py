@@ -95,7 +95,12 @@ def merged(known: Iterable[Event], looked: Span, found: Iterable[Event]) -> tupl
     """What is known with what a look through a span found, oldest first. What reaches into the span is as it
     was found now: nothing of it is known better from before."""
     kept = [e for e in known if e.last < looked.start or e.position > looked.end]
-    return tuple(sorted({e.id: e for e in (*kept, *found)}.values(), key=lambda e: (e.position, e.id)))
+    return in_order((*kept, *found))
+
+
+def in_order(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Each once, as it was said last; oldest first."""
+    return tuple(sorted({e.id: e for e in events}.values(), key=lambda e: (e.position, e.id)))
 
 
 def _is_of(restore: Restored, identity: Identity | None) -> bool:

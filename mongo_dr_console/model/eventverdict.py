@@ -12,7 +12,7 @@ from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.rank import Rank
 from mongo_dr_console.model.readings import EVENTS, Readings, open_events
 from mongo_dr_console.model.remedy import remedy
-from mongo_dr_console.model.words import clock, duration, moment
+from mongo_dr_console.model.words import clock, counted, duration, moment
 
 _SAID_ONE_BY_ONE = 3
 
@@ -47,7 +47,7 @@ def judge_events(readings: Readings, coverage: Coverage | None, now: datetime) -
 
 def _fact(event: Event, coverage: Coverage | None, now: datetime) -> Fact:
     ago = duration((now - event.time).total_seconds())
-    count = "" if event.documents is None else f", {_count(event.documents)}"
+    count = "" if event.documents is None else f", {counted(event.documents, 'document')}"
     level, can = _restorable(event, coverage)
     what = f"{_LOUD[event.kind]}: {event.namespace} at {clock(event.time)} ({ago} ago){count}"
     if event.documents == 0:
@@ -58,10 +58,6 @@ def _fact(event: Event, coverage: Coverage | None, now: datetime) -> Fact:
         )
     rank = Rank.LOST if level is Level.CRITICAL else Rank.LOST_RESTORABLE
     return Fact(level, f"event-{event.kind}", EVENTS, f"{what}; {can}", rank)
-
-
-def _count(documents: int) -> str:
-    return f"{documents:,} document{'' if documents == 1 else 's'}"
 
 
 def _restorable(event: Event, coverage: Coverage | None) -> tuple[Level, str]:

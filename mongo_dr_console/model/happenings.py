@@ -25,7 +25,7 @@ from mongo_dr_console.model.readings import (
 )
 from mongo_dr_console.model.setstatus import PRIMARY, Member
 from mongo_dr_console.model.verdict import Level
-from mongo_dr_console.model.words import duration, size
+from mongo_dr_console.model.words import counted, duration, size
 
 T = TypeVar("T")
 
@@ -199,7 +199,7 @@ def count(documents: int | None) -> str:
     """A number of documents, which may not be known."""
     if documents is None:
         return "documents unknown"
-    return f"{documents:,} document{'' if documents == 1 else 's'}"
+    return counted(documents, "document")
 
 
 # Jobs

@@ -74,7 +74,7 @@ def aside_name(job: str, label: str) -> str:
 
 def is_set_aside(collection: str) -> bool:
     """Whether a collection was set aside by us: left out of snapshots, restores, replay and find."""
-    return _ASIDE.fullmatch(collection) is not None
+    return bool(job_that_set_aside(collection))
 
 
 def job_that_set_aside(collection: str) -> str:

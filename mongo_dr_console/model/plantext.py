@@ -99,7 +99,7 @@ def later_writes(plan: Plan) -> str:
     """What the result will not have."""
     if plan.later_writes is None:
         return "later writes are not known: the deployment does not answer"
-    return f"{plan.later_writes:,} later write{'' if plan.later_writes == 1 else 's'} not in the result"
+    return f"{counted(plan.later_writes, 'later write')} not in the result"
 
 
 def _costs(plan: Plan) -> Iterator[str]:

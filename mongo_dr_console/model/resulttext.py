@@ -8,6 +8,7 @@ from typing import Any
 from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.plantext import when
 from mongo_dr_console.model.position import Position
+from mongo_dr_console.model.words import counted
 
 _SHOWN = 5
 
@@ -36,8 +37,7 @@ def _restore(job: str, result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "merged", _merged(merged)
     yield from _more("merged", result.get("merged") or [])
     if result["skipped"]:
-        count = result["skipped_operations"]
-        some = f"{count:,} operation{'' if count == 1 else 's'}"
+        some = counted(result["skipped_operations"], "operation")
         yield "left out", f"{some} of {', '.join(result['skipped'])}"
     yield from _conflicts([f"{c['namespace']}: {c['text']}" for c in result["conflicts"]])
     if result.get("conflicts_file"):

@@ -13,6 +13,12 @@ from mongo_dr_console.model.streamfacts import Break, BreakCause, standing
 from mongo_dr_console.model.unknown import is_down
 from mongo_dr_console.model.words import duration
 
+_LESS: dict[str, tuple[str, str]] = {
+    "stands-by": ("nobody stands by on this host", "agent-standby-gone"),
+    "watches": ("nobody watches on this host", "agent-watch-gone"),
+}
+"""Roles without which the stream goes on: what is lost with such an agent, and the code of its remedy."""
+
 
 def judge_stream(readings: Readings, limits: Limits, now: datetime) -> Iterator[Fact]:
     """Only where an agent of this host streams, or did: one of another host is seen by its results alone."""
@@ -25,12 +31,10 @@ def judge_stream(readings: Readings, limits: Limits, now: datetime) -> Iterator[
     if facts.stale(now):
         ago = duration(max(0.0, (now - facts.written_at).total_seconds()))
         gone = f"The agent on {facts.host} is gone since {ago}"
-        if facts.role == "stands-by":
-            text, spare = f"{gone}: nobody stands by on this host.", remedy("agent-standby-gone", Rank.MEMBER)
-            yield Fact(Level.WARNING, "agent-gone", "coverage", text, Rank.MEMBER, spare.means, spare.command)
-        elif facts.role == "watches":
-            text, eyes = f"{gone}: nobody watches on this host.", remedy("agent-watch-gone", Rank.MEMBER)
-            yield Fact(Level.WARNING, "agent-gone", "coverage", text, Rank.MEMBER, eyes.means, eyes.command)
+        if facts.role in _LESS:
+            lost, code = _LESS[facts.role]
+            text, less = f"{gone}: {lost}.", remedy(code, Rank.MEMBER)
+            yield Fact(Level.WARNING, "agent-gone", "coverage", text, Rank.MEMBER, less.means, less.command)
         else:
             text = f"{gone}: the oplog is not streamed."
             yield Fact(Level.WARNING, "agent-gone", "coverage", text, Rank.CONTINUITY)

@@ -101,25 +101,22 @@ def limit_through(when: When) -> Limit:
     return Limit(when.last, Bound.THROUGH)
 
 
-def parse_range(
-    text: str,
-    *,
-    now: datetime,
-    latest: Position | None,
-    events: Callable[[str], Event] | None = None,
-) -> tuple[Position, Position | None]:
+def parse_range(text: str, read: Callable[[str], When]) -> tuple[Position, Position | None]:
     """Reads ``FROM..TO``, both ends included; without ``TO`` (``-2d``, ``-2d..``) it has no end.
 
+    Args:
+        read: What one time means: see ``parse_when``.
+
     Raises:
-        WrongUse: Not a range, its end lies before its start, or one of them is no time: see ``parse_when``.
+        WrongUse: Not a range, its end lies before its start, or what ``read`` says.
     """
     first, dots, last = (part.strip() for part in text.partition(".."))
     if not first:
         raise WrongUse("range-wrong", f"Not a range: {text!r}.", "FROM or FROM..TO, as in -2d or -3d..-1d.")
-    start = limit_before(parse_when(first, now=now, latest=latest, events=events)).position
+    start = limit_before(read(first)).position
     if not dots or not last:
         return start, None
-    end = limit_through(parse_when(last, now=now, latest=latest, events=events)).position
+    end = limit_through(read(last)).position
     if end < start:
         raise WrongUse("range-backwards", f"{first} ({start}) lies after {last} ({end}).")
     return start, end

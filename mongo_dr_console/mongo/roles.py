@@ -60,9 +60,7 @@ NEEDS: tuple[Need, ...] = (
 )
 
 OWN_ROLE = f'{{ role: "readWrite", db: "{OWN_DATABASE}" }}'
-AGENT_NEEDS = tuple(
-    Need("operate", action, OWN_ROLE, OWN_DATABASE, "") for action in ("find", "insert", "update", "remove")
-)
+AGENT_NEEDS = _on("operate", OWN_ROLE, OWN_DATABASE, "", "find", "insert", "update", "remove")
 """What an agent measures and proves by, and no backup needs."""
 
 ROLES: dict[Access, tuple[str, ...]] = {

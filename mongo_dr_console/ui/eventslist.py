@@ -15,7 +15,7 @@ from mongo_dr_console.model.level import Level
 from mongo_dr_console.model.position import Bound, Limit
 from mongo_dr_console.model.readings import Readings
 from mongo_dr_console.model.wizard import Known, reach
-from mongo_dr_console.model.words import duration, moment
+from mongo_dr_console.model.words import counted, duration, moment
 from mongo_dr_console.ui.glyphs import ROLE_OF_LEVEL
 from mongo_dr_console.ui.jobpages import rule
 from mongo_dr_console.ui.lines import Line, Role, line, table, wrapped
@@ -135,7 +135,7 @@ def chosen_event(event: Event | None, source: str, view: Outlook | None, width: 
     share = "" if event.share is None else f", about {event.share:.0%} of the collection"
     detail = f" ({event.detail})" if event.detail else ""
     last = "" if event.last == event.position else f" to {event.last}"
-    operations = f"{event.operations:,} operation{'' if event.operations == 1 else 's'}"
+    operations = counted(event.operations, "operation")
     rows = [
         rule(f"Event {event.id}", width),
         *wrapped(f"{event.kind} {event.namespace}{extent}{share}{detail}", width),

@@ -8,7 +8,7 @@ from datetime import datetime
 from mongo_dr_console.model.eta import Pace
 from mongo_dr_console.model.jobview import JobView
 from mongo_dr_console.model.resulttext import result_lines
-from mongo_dr_console.model.words import moment
+from mongo_dr_console.model.words import counted, moment
 from mongo_dr_console.ui.jobpages import header_lines, labelled, log_lines, rule, sign_of, step_lines
 from mongo_dr_console.ui.lines import Line, line, wrapped
 
@@ -167,7 +167,7 @@ def undo_lines(view: JobView, writes: int | None, asked: bool, width: int) -> li
     )
     rows += _names(names, width)
     if writes:
-        since = f"{writes:,} write{'' if writes == 1 else 's'} reached the restored collections since."
+        since = f"{counted(writes, 'write')} reached the restored collections since."
         rows += wrapped(f"! {since} They are not in what comes back.", width, "warning", "  ")
     elif writes == 0:
         rows += wrapped("Nothing was written to the restored collections since.", width)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mongo_dr_console.model.plan import Intent, Plan
     from mongo_dr_console.model.readings import Readings
     from mongo_dr_console.model.scheduleview import ScheduleDocument
+    from mongo_dr_console.model.when import When
     from mongo_dr_console.workers.holding import Noted
     from mongo_dr_console.workers.jobs import JobFolder
     from mongo_dr_console.workers.jobwatch import JobWatch
@@ -136,14 +137,9 @@ class Desk:
         Raises:
             WrongUse: It is none.
         """
-        from mongo_dr_console.model.when import event_by_id, limit_before, limit_through, parse_when
+        from mongo_dr_console.model.when import limit_before, limit_through
 
-        when = parse_when(
-            text,
-            now=datetime.now(UTC),
-            latest=latest,
-            events=lambda wanted: event_by_id(list(events), wanted),
-        )
+        when = _when(text, events, latest)
         return limit_before(when) if bound is Bound.BEFORE else limit_through(when)
 
     def find_range(
@@ -154,14 +150,9 @@ class Desk:
         Raises:
             WrongUse: It is none.
         """
-        from mongo_dr_console.model.when import event_by_id, parse_range
+        from mongo_dr_console.model.when import parse_range
 
-        return parse_range(
-            text,
-            now=datetime.now(UTC),
-            latest=latest,
-            events=lambda wanted: event_by_id(list(events), wanted),
-        )
+        return parse_range(text, lambda one: _when(one, events, latest))
 
     def find(
         self,
@@ -571,14 +562,18 @@ class Desk:
         return name, profiles[name]
 
 
+def _when(text: str, events: Sequence[Event], latest: Position | None) -> When:
+    from mongo_dr_console.model.when import event_by_id, parse_when
+
+    return parse_when(
+        text, now=datetime.now(UTC), latest=latest, events=lambda wanted: event_by_id(list(events), wanted)
+    )
+
+
 def _touched(text: str, events: Sequence[Event], latest: Position | None) -> tuple[Position, Position]:
     """What one time means; of an event the entry before it belongs to it: that is what a restore goes back
     to."""
-    from mongo_dr_console.model.when import event_by_id, parse_when
-
-    when = parse_when(
-        text, now=datetime.now(UTC), latest=latest, events=lambda wanted: event_by_id(list(events), wanted)
-    )
+    when = _when(text, events, latest)
     before = when.event.before if when.event is not None else None
     return before or when.first, when.last
 

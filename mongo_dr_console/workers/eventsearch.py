@@ -17,7 +17,7 @@ from mongo_dr_console.config import Profile
 from mongo_dr_console.model.coverage import LIVE
 from mongo_dr_console.model.entryhead import head
 from mongo_dr_console.model.event import Event
-from mongo_dr_console.model.eventfacts import merged
+from mongo_dr_console.model.eventfacts import in_order, merged
 from mongo_dr_console.model.eventscan import DROP_WAIT_SECONDS, Filter
 from mongo_dr_console.model.eventsearch import Looked, gaps_in
 from mongo_dr_console.model.position import MAX_ORDINAL, Position, Span
@@ -241,8 +241,7 @@ class EventSearch:
     def _take_slow(self, source: StreamSource, window: Span, piece: Span, named: Named) -> None:
         known = [e for e in self.looked.events if e.last >= piece.start and e.position <= piece.end]
         found = finder.find_slow(source, window, piece, known, self._wanted.minimum)
-        all_of_them = {e.id: e for e in (*self.looked.events, *filter(self._wanted.wants, found))}
-        self._take(sorted(all_of_them.values(), key=lambda e: (e.position, e.id)), named)
+        self._take(in_order((*self.looked.events, *filter(self._wanted.wants, found))), named)
 
     def _take(self, events: Iterable[Event], named: Named) -> None:
         known, told = tuple(events), self.looked.sources

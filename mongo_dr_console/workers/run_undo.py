@@ -60,8 +60,9 @@ def run(context: JobContext) -> JobOutcome:
     if restore.merged:
         gone = undo_merge.check_there(client, restore)
     else:
-        _check_there(client, restore, placements)
-        refuse_out_of_turn(client, context.folder.parent, restore.job, placements)
+        names = _names(client, placements)
+        _check_there(names, restore, placements)
+        refuse_out_of_turn(names, context.folder.parent, restore.job, placements)
     lock = DeploymentLock(client, context.job, "undo", owner_of(context))
     lock.acquire()
     try:
@@ -118,15 +119,18 @@ def undo_placements(restore: PlacedRestore) -> list[Placement]:
     ]
 
 
-def _check_there(client: Client, restore: PlacedRestore, placements: list[Placement]) -> None:
+def _names(client: Client, placements: list[Placement]) -> dict[str, dict[str, str]]:
+    """By database, what is there now: hex UUID to name."""
     try:
-        gone = [
-            p.namespace
-            for p in placements
-            if p.incoming is not None and p.incoming not in names_by_uuid(client, p.database)
-        ]
+        return {database: names_by_uuid(client, database) for database in {p.database for p in placements}}
     except PyMongoError as error:
         raise told(error) from None
+
+
+def _check_there(
+    names: dict[str, dict[str, str]], restore: PlacedRestore, placements: list[Placement]
+) -> None:
+    gone = [p.namespace for p in placements if p.incoming is not None and p.incoming not in names[p.database]]
     if gone:
         raise Refused(
             "already-accepted",

@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from pymongo.errors import PyMongoError
-
-from mongo_dr_console.engines.builtin.cutover import Placement, names_by_uuid
+from mongo_dr_console.engines.builtin.cutover import Placement
 from mongo_dr_console.model.namespace import job_that_set_aside
 from mongo_dr_console.model.trouble import Refused, Trouble
-from mongo_dr_console.mongo.client import Client, told
 from mongo_dr_console.workers.jobs import list_jobs
 from mongo_dr_console.workers.placed import placed_restore
 
 
-def refuse_out_of_turn(client: Client, root: Path, job: str, placements: list[Placement]) -> None:
+def refuse_out_of_turn(
+    names: Mapping[str, Mapping[str, str]], root: Path, job: str, placements: list[Placement]
+) -> None:
     """What a later restore put in place is not this one's to set aside: it would stand there as this one's,
     and go with its accept.
 
     Args:
+        names: By database, hex UUID to name of what is there now.
         placements: Of the undo: outgoing is what the restore put in place.
 
     Raises:
         Refused: ``replaced-since``; nothing was changed.
     """
     for placement in placements:
-        try:
-            names = names_by_uuid(client, placement.database)
-        except PyMongoError as error:
-            raise told(error) from None
-        live = next((uuid for uuid, name in names.items() if name == placement.name), None)
+        there = names[placement.database]
+        live = next((uuid for uuid, name in there.items() if name == placement.name), None)
         if live is None or live in (placement.incoming, placement.outgoing):
             continue
-        later = job_that_set_aside(names.get(placement.outgoing or "", "")) or _job_that_placed(root, live)
+        later = job_that_set_aside(there.get(placement.outgoing or "", "")) or _job_that_placed(root, live)
         if later and later != job:
             raise Refused(
                 "replaced-since",

@@ -19,7 +19,7 @@ from mongo_dr_console.model.eventsearch import Looked, gaps_in
 from mongo_dr_console.model.position import Position, Span
 from mongo_dr_console.model.reading import SourceError
 from mongo_dr_console.model.trouble import Failed, Trouble, Unreachable, WrongUse
-from mongo_dr_console.model.when import parse_range
+from mongo_dr_console.model.when import parse_range, parse_when
 from mongo_dr_console.stream.finder import find_events
 from mongo_dr_console.stream.history import History
 from mongo_dr_console.workers.eventsearch import EventSearch, Stopped
@@ -336,7 +336,7 @@ NOW = datetime(2026, 11, 22, 2, 0, 0, tzinfo=UTC)
     ],
 )
 def test_a_range_is_a_time_or_two(text: str, start: float, end: float | None) -> None:
-    first, last = parse_range(text, now=NOW, latest=Position(1795313400, 2))
+    first, last = parse_range(text, lambda one: parse_when(one, now=NOW, latest=Position(1795313400, 2)))
     assert first.t == start
     assert (None if last is None else last.t) == end
 
@@ -355,5 +355,5 @@ def test_a_range_is_a_time_or_two(text: str, start: float, end: float | None) ->
 )
 def test_what_is_no_range_is_refused(text: str, code: str) -> None:
     with pytest.raises(WrongUse) as caught:
-        parse_range(text, now=NOW, latest=None)
+        parse_range(text, lambda one: parse_when(one, now=NOW, latest=None))
     assert caught.value.code == code
