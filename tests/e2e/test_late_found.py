@@ -8,22 +8,19 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import bson
 import pytest
 from bson import json_util
-from support.agentkit import add_segments
 from support.engineer import Engineer, console_of
 from support.jobs import backup_here
 from support.prepared import PreparedProfile
-from support.streamkit import committed, roll_over, streaming
+from support.streamkit import committed, roll_over, streaming, with_filler_ignored
 from support.twin import RAW
 
 from mongo_dr_console.agent.streaming import snapshot_ends
-from mongo_dr_console.config import load_config
 from mongo_dr_console.mongo.launch import ReplicaSet
 from mongo_dr_console.stream.sinks import sink_makers
 
@@ -44,13 +41,7 @@ def test_brought_back_by_merge_and_taken_back(
     at_terminal: Callable[..., Engineer],
 ) -> None:
     own = make_replica_set(nodes=1, oplog_mb=16, checkpoint_seconds=1)
-    prepared = profile_for(own)
-    text = prepared.config_file.read_text()
-    # The live oplog is rolled over by what is dropped, which is no part of the story.
-    ignored = text.replace("[profiles.test]", "[profiles.test]\nignore_events = ['filler.*']", 1)
-    prepared.config_file.write_text(ignored)
-    add_segments(prepared)
-    prepared = replace(prepared, profile=load_config(prepared.config_file).profiles["test"])
+    prepared = with_filler_ignored(profile_for(own))
     with closing(own.client()) as client:
         before = spoilt_and_written_on(client, prepared, spoilt)
         after = documents(client)

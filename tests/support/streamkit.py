@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mongo_dr_console.config import load_config
 from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.entryhead import head
 from mongo_dr_console.model.identity import Identity
@@ -21,6 +23,8 @@ from mongo_dr_console.stream.segment_archive import SegmentArchive, SegmentSourc
 from mongo_dr_console.stream.segment_sink import SegmentSink
 from mongo_dr_console.stream.sink import StreamSink
 from mongo_dr_console.stream.watch import SetWatch
+from support.agentkit import add_segments
+from support.prepared import PreparedProfile
 
 SinkOf = Callable[[Identity], StreamSink]
 
@@ -103,6 +107,15 @@ def oplog_between(client: Any, after: Position, end: Position) -> list[bytes]:
 
 def committed(client: Any) -> Position:
     return majority_position(client)[0]
+
+
+def with_filler_ignored(prepared: PreparedProfile) -> PreparedProfile:
+    """The same with segments; what ``roll_over`` drops is no part of the story."""
+    text = prepared.config_file.read_text()
+    ignored = text.replace("[profiles.test]", "[profiles.test]\nignore_events = ['filler.*']", 1)
+    prepared.config_file.write_text(ignored)
+    add_segments(prepared)
+    return replace(prepared, profile=load_config(prepared.config_file).profiles["test"])
 
 
 def roll_over(client: Any, position: Position) -> None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.agentkit import add_segments
 from support.consolekit import SMALL, screen_text
 from support.jobs import backup_here
 from support.prepared import PreparedProfile
-from support.streamkit import committed, roll_over, streaming
+from support.streamkit import committed, roll_over, streaming, with_filler_ignored
 from support.wizardkit import wizard_of
 from textual.pilot import Pilot
 
 from mongo_dr_console.agent.streaming import snapshot_ends
-from mongo_dr_console.config import load_config
 from mongo_dr_console.model.eventscan import Filter
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.wizard import Step
@@ -73,13 +70,7 @@ async def test_it_is_found_in_the_segments_and_the_wizard_has_it_chosen(
     state_dir: Any,
 ) -> None:
     own = make_replica_set(nodes=1, oplog_mb=16, checkpoint_seconds=1)
-    prepared = profile_for(own)
-    text = prepared.config_file.read_text()
-    # The live oplog is rolled over by what is dropped, which is no part of the story.
-    ignored = text.replace("[profiles.test]", "[profiles.test]\nignore_events = ['filler.*']", 1)
-    prepared.config_file.write_text(ignored)
-    add_segments(prepared)
-    prepared = replace(prepared, profile=load_config(prepared.config_file).profiles["test"])
+    prepared = with_filler_ignored(profile_for(own))
     with closing(own.client()) as client:
         begin = await asyncio.to_thread(spoilt, client, prepared)
         history = kept_oplog(prepared.profile, client)
