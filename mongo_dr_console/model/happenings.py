@@ -30,6 +30,7 @@ from mongo_dr_console.model.words import counted, duration, size
 T = TypeVar("T")
 
 _KEPT = timedelta(hours=24)
+_SILENT, _BACK = "does not answer: ", "answers again"
 _ENDED = {"done": Level.FINE, "stopped": Level.WARNING, "partial": Level.WARNING}
 
 
@@ -62,11 +63,13 @@ def observed(before: Readings, after: Readings, now: datetime) -> tuple[Happenin
 def with_events(happenings: Iterable[Happening], readings: Readings, now: datetime) -> tuple[Happening, ...]:
     """The same with the oplog's destructive events and the snapshots of the last day, newest first.
 
-    What the stores and the oplog tell with its own time takes the place of having been observed.
+    What the stores and the oplog tell with its own time takes the place of having been observed. A source
+    that answers again is one row and not two: in an incident many fall silent for a while, and must not push
+    what was lost out of sight.
     """
     told = [*_destructive(readings, now), *_taken(readings, now)]
     keys = {h.key for h in told}
-    seen = (h for h in happenings if not (h.key.startswith("snapshot:") and h.key in keys))
+    seen = (h for h in _unanswered(happenings) if not (h.key.startswith("snapshot:") and h.key in keys))
     return tuple(sorted((*told, *seen), key=lambda h: (h.at, h.source, h.text), reverse=True))
 
 
@@ -80,10 +83,17 @@ def _sources(before: Readings, after: Readings, now: datetime) -> Iterator[Happe
         failed = old is not None and old.error is not None
         if reading.error is not None and not failed:
             level = Level.CRITICAL if name == SET else Level.WARNING
-            yield Happening(now, level, _called(name), f"does not answer: {reading.error.message}")
+            yield Happening(now, level, _called(name), f"{_SILENT}{reading.error.message}")
         elif reading.error is None and old is not None and failed:
             away = "" if old.taken_at is None else f" after {duration((now - old.taken_at).total_seconds())}"
-            yield Happening(now, Level.FINE, _called(name), f"answers again{away}")
+            yield Happening(now, Level.FINE, _called(name), f"{_BACK}{away}")
+
+
+def _unanswered(happenings: Iterable[Happening]) -> list[Happening]:
+    """Without those silences of sources that have ended."""
+    found = list(happenings)
+    back = {h.source: h.at for h in sorted(found, key=lambda h: h.at) if h.text.startswith(_BACK)}
+    return [h for h in found if not (h.text.startswith(_SILENT) and h.at < back.get(h.source, h.at))]
 
 
 def _by_name(readings: Readings) -> dict[str, Reading[Any]]:

@@ -88,7 +88,17 @@ class Engineer:
         """From the dashboard's events to the wizard."""
         self.terminal.press("5")
         self.sees("▶ 5 Events", "drop shop.orders")
+        # On a slow machine sources may have been silent since, and stand above it.
+        self.moves_to(re.compile(r"^[│|]▶.*drop shop\.orders", re.MULTILINE))
         self.terminal.press("enter")
+
+    def moves_to(self, wanted: re.Pattern[str]) -> None:
+        """Down, until the cursor stands where it is wanted."""
+        while not wanted.search(shown := self.terminal.text):
+            self.terminal.press("down")
+            self.terminal.wait_for(
+                lambda now, before=shown: now != before, what=f"the cursor at {wanted.pattern}"
+            )
 
     def walks_to_the_plan(self) -> None:
         """Through the wizard, taking what is proposed."""

@@ -156,6 +156,20 @@ def test_events_and_snapshots_stand_among_what_was_observed_newest_first() -> No
     assert found[1].key == f"event:{dropped.id}"
 
 
+def test_a_source_that_answers_again_is_one_row_and_one_that_is_silent_keeps_its_own() -> None:
+    at = [NOW - timedelta(seconds=s) for s in (50, 40, 30, 20, 10)]
+    silent, back = "does not answer: No answer in time.", "answers again after 10s"
+    seen = [
+        Happening(at[0], Level.WARNING, "oplog", silent),
+        Happening(at[1], Level.CRITICAL, "set", silent),
+        Happening(at[2], Level.FINE, "oplog", back),
+        Happening(at[3], Level.WARNING, "oplog", silent),
+        Happening(at[4], Level.FINE, "events", back),
+    ]
+    found = [h for h in with_events(seen, readings(), NOW) if h.source != "backup"]
+    assert found == [seen[4], seen[3], seen[2], seen[1]]
+
+
 def test_a_snapshot_that_is_of_no_use_says_so() -> None:
     bad = snapshot(60, problem=Failed("manifest-changed", "It is not as it was written."))
     (one,) = with_events([], readings(bad), NOW)
