@@ -87,6 +87,11 @@ def counts_as_mass(operation: Operation) -> bool:
     return operation.session is None or operation.transaction
 
 
+def in_transaction(session: str | None, position: Position) -> str:
+    """The writer of a transaction's updates: those of the session's others are no part of them."""
+    return f"{session}{_IN_TRANSACTION}{position}"
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which events are wanted.
@@ -225,7 +230,7 @@ class EventScan:
             fields = frozenset(changed_fields(operation.document)) if operation.op == "u" else NO_FIELDS
             namespace, session = operation.namespace, operation.session
             if operation.op == "u" and operation.transaction:
-                session = f"{session}{_IN_TRANSACTION}{operation.position}"
+                session = in_transaction(session, operation.position)
             yield from self.write(Write(operation.op, namespace, session, fields, operation.position, time))
 
     def finish(self) -> Iterator[Event]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -100,7 +100,7 @@ class TransactionAssembler:
         name = next(iter(body), "")
         if name in ("commitTransaction", "abortTransaction"):
             yield from self._end(entry, position, committed=name == "commitTransaction")
-        elif name == "applyOps" and _is_transaction(entry):
+        elif name == "applyOps" and is_transaction(entry):
             yield from self._part(entry, body, position)
         elif name == "applyOps":
             yield from _sent_by_client(body, position, _session(entry))
@@ -116,7 +116,7 @@ class TransactionAssembler:
         key = _transaction_key(entry)
         transaction = self._open.get(key)
         if transaction is None:
-            transaction = _Open(first=position, whole=_begins(entry))
+            transaction = _Open(first=position, whole=begins(entry))
         transaction.parts.extend((inner, position) for inner in _inner(body))
         if body.get("partialTxn") or body.get("prepare"):
             self._open[key] = transaction
@@ -154,7 +154,8 @@ def _inner(body: RawBSONDocument) -> list[RawBSONDocument]:
     return list(body["applyOps"])
 
 
-def _is_transaction(entry: RawBSONDocument) -> bool:
+def is_transaction(entry: Mapping[str, Any]) -> bool:
+    """Whether an ``applyOps`` is one of a transaction, or a part of one."""
     # multiOpType 1 marks a retryable vectored write, which has lsid and txnNumber too and is no transaction.
     return "lsid" in entry and "txnNumber" in entry and entry.get("multiOpType", 0) != 1
 
@@ -163,7 +164,8 @@ def _transaction_key(entry: RawBSONDocument) -> tuple[bytes, int]:
     return bytes(entry["lsid"].raw), int(entry["txnNumber"])
 
 
-def _begins(entry: RawBSONDocument) -> bool:
+def begins(entry: Mapping[str, Any]) -> bool:
+    """Whether it is the first part of its transaction."""
     before = entry.get("prevOpTime")
     return before is None or before["ts"].time == 0
 

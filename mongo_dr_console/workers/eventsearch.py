@@ -38,6 +38,8 @@ _QUICK, _LONG = 1.0, 4.0
 _SLOW_STEP = 24 * 3600
 _AGAIN = DROP_WAIT_SECONDS + 10
 """Seconds that are looked through again where another source goes on: what began in it is found whole."""
+_ANSWER_SECONDS = 4.0
+"""After which nobody is there, and what is kept is looked at: somebody waits before an empty screen."""
 _LIVE_SECONDS, _LIVE_SLOW_SECONDS = 10.0, 60.0
 """After which the server gives up one look."""
 _MOST_FAILURES = 5
@@ -118,7 +120,7 @@ class EventSearch:
     def look_at_live(self, live: StreamSource) -> bool:
         """As far as the live oplog reaches. False where it does not answer."""
         try:
-            with pymongo.timeout(_LIVE_SECONDS):
+            with pymongo.timeout(_ANSWER_SECONDS):
                 window = live.windows()[0]
         except Trouble as trouble:
             self._fails(f"The live oplog was not looked through: {trouble.message}")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support import twin
+from support.found import events_in
 from support.jobs import backup_here, plan_for
 
 from mongo_dr_console.model.journal import JobStarted
@@ -104,10 +105,7 @@ def test_the_restore_rolls_the_oplog_over_several_times(
         if kind == "before":
             folder = start_restore(prepared, before=str(at), namespaces=(DATABASE,))
         else:
-            from mongo_dr_console.stream.finder import find_events
-            from mongo_dr_console.stream.live import LiveOplog
-
-            event = next(e for e in find_events(LiveOplog(client)) if e.position == at)
+            event = next(e for e in events_in(client, DATABASE) if e.position == at)
             folder = start_restore(prepared, skip=(event.id,))
         written = 0
         while jobs.is_alive(folder):

@@ -21,6 +21,7 @@ import pytest
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 from support import twin
+from support.found import events_in
 from support.jobs import backup_here, plan_for
 from support.prepared import PreparedProfile, prepare
 from support.writers import Writers, fill
@@ -30,8 +31,6 @@ from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.mongo.launch import Options, ReplicaSet, User
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.open import open_stores
-from mongo_dr_console.stream.finder import find_events
-from mongo_dr_console.stream.live import LiveOplog
 from mongo_dr_console.workers import jobs
 
 pytestmark = [pytest.mark.mongod, pytest.mark.slow]
@@ -197,7 +196,7 @@ def test_merge_and_undo(stage: Stage, victim: str) -> None:
     with closing(stage.client()) as client:
         (event,) = (
             e
-            for e in find_events(LiveOplog(client))
+            for e in events_in(client, DATABASE)
             if e.namespace == f"{DATABASE}.orders" and e.kind == "mass-delete" and e.selector.session is None
         )
     wanted = {**stage.after, "orders": (stage.before["orders"][0], *stage.after["orders"][1:])}
@@ -295,7 +294,7 @@ def test_skip_with_writers(stage: Stage, victim: str) -> None:
         fill(client, database, documents=12_000)
         backup_here(stage.prepared)
         client[database].orders.delete_many({"_id": {"$type": "number"}})
-        event = next(e for e in find_events(LiveOplog(client)) if e.namespace == f"{database}.orders")
+        event = next(e for e in events_in(client, database) if e.namespace == f"{database}.orders")
     for number in range(ROUNDS):
         plan = plan_for(stage.prepared, skip=(event.id,))
         with Ledgered(stage, database, number) as ledger:

@@ -24,6 +24,7 @@ from bson import Timestamp
 from bson.raw_bson import RawBSONDocument
 from pymongo.client_session import ClientSession
 from support import twin
+from support.found import events_in
 from support.jobs import backup_here, mdr, plan_for, resume_here, run_here
 from support.writers import Writers, fill
 
@@ -38,8 +39,6 @@ from mongo_dr_console.model.plan import Plan
 from mongo_dr_console.model.plantext import plan_lines
 from mongo_dr_console.model.rawbson import RAW
 from mongo_dr_console.model.trouble import ExitCode, Failed, Refused, WrongUse
-from mongo_dr_console.stream.finder import find_events
-from mongo_dr_console.stream.live import LiveOplog
 from mongo_dr_console.workers import jobs
 
 pytestmark = pytest.mark.mongod
@@ -55,7 +54,7 @@ def note(client: Any) -> Timestamp:
 
 def event_in(client: Any, database: str, kind: str) -> Event:
     note(client)
-    found = [e for e in find_events(LiveOplog(client)) if e.namespace.partition(".")[0] == database]
+    found = events_in(client, database)
     (event,) = (e for e in found if e.kind == kind and e.selector.session is None)
     return event
 

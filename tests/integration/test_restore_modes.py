@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pymongo.errors import AutoReconnect, PyMongoError
 from support import twin
+from support.found import events_in
 from support.jobs import backup_here, plan_for, restore_here, run_here
 
 from mongo_dr_console.config import load_config
@@ -22,8 +23,6 @@ from mongo_dr_console.model.trouble import Failed, Refused, WrongUse
 from mongo_dr_console.mongo.client import connect
 from mongo_dr_console.stores.catalogue import list_snapshots
 from mongo_dr_console.stores.local import LocalStore
-from mongo_dr_console.stream.finder import find_events
-from mongo_dr_console.stream.live import LiveOplog
 from mongo_dr_console.workers.plan_sources import open_deployments
 from mongo_dr_console.workers.planning import make_plan
 
@@ -497,7 +496,7 @@ def test_no_acknowledged_write_is_lost_without_a_write_block(
             moment(client)
             skip = tuple(
                 e.id
-                for e in find_events(LiveOplog(client))
+                for e in events_in(client, db.name)
                 if e.namespace.startswith(db.name) and e.kind in ("drop", "mass-delete")
             )
             assert len(skip) == 2
@@ -538,7 +537,7 @@ def test_late_writes_are_carried_over(
         backup_here(prepared)
         db.a.delete_many({"_id": {"$lt": 290}})
         moment(client)
-        (event,) = [e for e in find_events(LiveOplog(client)) if e.namespace == f"{db.name}.a"]
+        (event,) = [e for e in events_in(client, db.name) if e.namespace == f"{db.name}.a"]
 
         def in_between() -> None:
             db.a.insert_one({"_id": "late"})
@@ -566,7 +565,7 @@ def test_a_primary_lost_while_the_last_writes_are_caught_up_with(
     backup_here(prepared)
     db.a.delete_many({"_id": {"$lt": 290}})
     moment(client)
-    (event,) = [e for e in find_events(LiveOplog(client)) if e.namespace == f"{db.name}.a"]
+    (event,) = [e for e in events_in(client, db.name) if e.namespace == f"{db.name}.a"]
     catch_up, send, lost = engine.BuiltinRestore._catch_up, replay.Replayer.send, []
 
     def losing(replayer: Any, actions: Any) -> None:
@@ -599,7 +598,7 @@ def test_a_primary_lost_between_two_renames(
     backup_here(prepared)
     db.a.delete_many({"_id": {"$lt": 290}})
     moment(client)
-    (event,) = [e for e in find_events(LiveOplog(client)) if e.namespace == f"{db.name}.a"]
+    (event,) = [e for e in events_in(client, db.name) if e.namespace == f"{db.name}.a"]
     in_turn, tries = cutover._in_turn, []
 
     def broken(client: Any, renames: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from bson.timestamp import Timestamp
 from support import twin
+from support.found import events_in
 from support.jobs import backup_here, restore_here
 from support.writers import Writers, fill
 
@@ -17,8 +18,6 @@ from mongo_dr_console.engines.builtin import replay
 from mongo_dr_console.model import oplogentry, position
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Trouble
-from mongo_dr_console.stream.finder import find_events
-from mongo_dr_console.stream.live import LiveOplog
 
 pytestmark = pytest.mark.mongod
 
@@ -97,8 +96,7 @@ def scene(client: Any, app: Any, prepared: Any, database: str, mistake: str) -> 
         writers.wait_for(200)
         note(client)
         kind = KINDS[mistake]
-        events = find_events(LiveOplog(client))
-        ours = [e for e in events if e.namespace.partition(".")[0] == database and e.kind == kind]
+        ours = [e for e in events_in(client, database) if e.kind == kind]
         found = [e for e in ours if e.selector.session is None]
         assert len(found) == 1, found
         event = found[0]
@@ -214,7 +212,7 @@ def large_transaction(client: Any, database: str) -> tuple[Position, Position]:
 
 
 def split_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oplogentry, "_is_transaction", lambda entry: False)
+    monkeypatch.setattr(oplogentry, "is_transaction", lambda entry: False)
 
 
 @pytest.mark.parametrize("broken", [False, True])

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 from support import twin
+from support.found import events_in
 from support.jobs import backup_here, plan_for, restore_here, resume_here, run_here
 
 from mongo_dr_console.engines.builtin import restore, series
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import Failed, Refused
-from mongo_dr_console.stream.finder import find_events
-from mongo_dr_console.stream.live import LiveOplog
 from mongo_dr_console.workers import jobs
 from mongo_dr_console.workers.context import JobOutcome
 
@@ -284,7 +283,7 @@ def test_its_drop_is_left_out_and_later_writes_stay(
         measure(db, "weather", 5000, 20)
         wanted += buckets(db, "weather")["buckets"]
     moment(client)
-    (event,) = [e for e in find_events(LiveOplog(client)) if e.namespace == f"{db.name}.weather"]
+    (event,) = [e for e in events_in(client, db.name) if e.namespace == f"{db.name}.weather"]
     plan = plan_for(prepared, skip=(event.id,))
     assert plan.limit.follow and [n.kind for n in plan.namespaces] == ["timeseries"]
     if not dies:

@@ -22,9 +22,8 @@ from mongo_dr_console.mongo.identity import read_identity
 from mongo_dr_console.stores.local import LocalStore
 from mongo_dr_console.stores.snapshot_reader import open_snapshot
 from mongo_dr_console.stores.snapshot_writer import SnapshotWriter
-from mongo_dr_console.stream.finder import find_events
-from mongo_dr_console.stream.live import LiveOplog
 from support import histories
+from support.found import events_in
 from support.histories import History
 from support.jobs import NeverStop
 from support.naive import Naive
@@ -78,7 +77,7 @@ class Recorded:
         self.positions = [position_of(raw) for raw in self.entries]
         self.later = self.entries[self.positions.index(self.window_end) + 1 :]
         self.later_positions = [position_of(raw) for raw in self.later]
-        found = find_events(LiveOplog(client))
+        found = events_in(client, *self.history.databases)
         self.events = [e for e in found if self.is_mistake(e) and e.position > self.window_end]
         self._kept = list(self._read())
 

@@ -23,9 +23,8 @@ from unittest import mock
 from mongo_dr_console.cli import main
 from mongo_dr_console.config import Profile, load_config
 from mongo_dr_console.model.event import Event
-from mongo_dr_console.stream.finder import find_events
-from mongo_dr_console.stream.live import LiveOplog
 from support import twin
+from support.found import events_in
 from support.jobs import Answer, backup_here, mdr
 from support.writers import fill
 
@@ -204,7 +203,7 @@ def make_scene(replica_set: Any, client: Any, folder: Path, database: str, *, no
     shop.orders.delete_many({"_id": {"$gte": 50}})
     shop.items.insert_one({"_id": "after the mistake", "order": 1, "qty": 1})
     client.admin.command({"appendOplogNote": 1, "data": {"test": 1}, "writeConcern": {"w": "majority"}})
-    found = find_events(LiveOplog(client))
+    found = events_in(client, database)
     ours = [e for e in found if e.namespace == f"{database}.orders" and e.kind == "mass-delete"]
     assert len(ours) == 1, found
     scene.event = ours[0]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from bson import Binary, Timestamp
 from bson.int64 import Int64
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.entrykit import START, Oplog, Recorded
 
@@ -15,6 +16,7 @@ from mongo_dr_console.model.eventscan import GAP_SECONDS, Filter, changed_fields
 from mongo_dr_console.model.oplogentry import Operation, TransactionAssembler, raw_entry
 from mongo_dr_console.model.position import Position
 from mongo_dr_console.model.trouble import WrongUse
+from mongo_dr_console.stream import finder
 from mongo_dr_console.stream.finder import document_history, find_event, find_events
 
 ALICE, BOB = b"a" * 16, b"b" * 16
@@ -411,6 +413,64 @@ def test_an_events_own_operations_are_those_it_counts(steps: list[tuple[str, str
         assert (mine[0].position, mine[-1].position) == (event.position, event.last)
     for operation in operations(oplog):
         assert sum(selects(e.selector, operation) for e in events) <= 1
+
+
+# Entries of many writes
+
+CHANGE = {"$v": 2, "diff": {"u": {"x": 1}}}
+NOTHING = {"ts": Timestamp(0, 0), "t": Int64(-1)}
+INNER = {
+    "d": [("d", "shop.a", {"_id": 1})] * 60,
+    "u": [("u", "shop.a", CHANGE)] * 60,
+    "replace": [("u", "shop.b", {"_id": 1, "x": 2})] * 60,
+    "i": [("i", "shop.b", {"_id": 1})],
+    "user": [("i", "admin.system.users", {"_id": "shop.app", "user": "app"})],
+    "create": [("c", "shop.$cmd", {"create": "c"})],
+    "nothing": [("n", "", {"msg": ""})],
+}
+several = st.tuples(
+    st.sampled_from(["transaction", "in parts", "vectored", "sent", "sent in a session", "drop", "drop all"]),
+    st.lists(st.sampled_from(sorted(INNER)), min_size=1, max_size=4),
+    st.sampled_from([ALICE, BOB]),
+    st.sampled_from([0.0, 0.4, 3.0]),
+)
+
+
+@settings(max_examples=200)
+@given(st.lists(several, min_size=1, max_size=10))
+@example([("transaction", ["u"], ALICE, 0.0), ("transaction", ["u"], ALICE, 0.0)])
+@example([("drop", ["i"], ALICE, 0.0), ("sent", ["i"], ALICE, 0.0), ("drop all", ["i"], ALICE, 0.0)])
+def test_entries_of_many_writes_are_read_the_short_way_with_the_same_events(
+    steps: list[tuple[str, list[str], bytes, float]],
+) -> None:
+    oplog = Oplog()
+    for txn, (what, parts, session, pause) in enumerate(steps):
+        inner = [{"op": op, "ns": ns, "o": o} for part in parts for op, ns, o in INNER[part]]
+        own_transaction = {"session": session, "txn": txn}
+        match what:
+            case "transaction":
+                oplog.command("admin", {"applyOps": inner}, **own_transaction, prevOpTime=NOTHING)
+            case "in parts":
+                half = len(inner) // 2
+                begun = {"applyOps": inner[:half], "partialTxn": True}
+                first = oplog.command("admin", begun, **own_transaction, prevOpTime=NOTHING)
+                before = {"ts": first.timestamp, "t": Int64(1)}
+                oplog.command("admin", {"applyOps": inner[half:]}, **own_transaction, prevOpTime=before)
+            case "vectored":
+                oplog.command("admin", {"applyOps": inner}, **own_transaction, multiOpType=1)
+            case "sent":
+                oplog.command("admin", {"applyOps": inner, "alwaysUpsert": False})
+            case "sent in a session":
+                oplog.put("c", "admin.$cmd", {"applyOps": inner}, lsid={"id": Binary(session, 4)})
+            case "drop":
+                oplog.drop("shop.b", 3)
+            case _:
+                oplog.command("shop", {"dropDatabase": 1})
+        oplog.wait(pause)
+    quick = found(oplog, minimum=50)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finder, "_several", lambda raw: None)
+        assert found(oplog, minimum=50) == quick
 
 
 # Changes that destroy no document

@@ -198,7 +198,7 @@ def only_in_the_restore(patch: pytest.MonkeyPatch, admits: Callable[[Limit, Posi
 
 
 def transactions_are_split(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(oplogentry, "_is_transaction", lambda entry: False)
+    patch.setattr(oplogentry, "is_transaction", lambda entry: False)
 
 
 def aborted_transactions_count(patch: pytest.MonkeyPatch) -> None:
