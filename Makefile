@@ -10,8 +10,8 @@ CANDIDATES := python3.13 python3.12 python3.11 python3
 ENOUGH := import sys, venv; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(ENOUGH)' 2>/dev/null && { echo $$p; break; }; done)
 BIN := .venv/bin
-# Tests wait for servers most of the time, so a few run side by side also on two cores.
-WORKERS ?= 5
+# Tests wait for servers now and then: on two cores a third run uses that. More would only wait for each other.
+WORKERS ?= 3
 
 # The members of a dozen replica sets wait for the disk most of all: in memory they do not, where there is enough.
 SHM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 10000000 {print "TMPDIR=/dev/shm"}')
@@ -30,7 +30,7 @@ demo: .venv/installed
 	@$(BIN)/mdr demo
 
 test: check
-	$(SHM) $(BIN)/pytest -n $(WORKERS) --dist loadfile $(SELECT) $(COVER) --durations=12
+	$(SHM) $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(SELECT) $(COVER) --durations=12
 
 check: .venv/installed
 	$(BIN)/ruff check

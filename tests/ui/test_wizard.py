@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.consolekit import SIZES, SMALL, WIDE, answered, screen_text
+from support.consolekit import SIZES, SMALL, answered, screen_text
 from support.readingkit import reading
 from support.states import STATES, error, event
 from support.wizardkit import DELETE, DROP, desk_of, incident, namespace, plan, wizard_console, wizard_of
@@ -41,7 +41,7 @@ CONFIRM = "test/rs0/shop.orders"
 
 @asynccontextmanager
 async def walk(
-    *keys: str, app: ConsoleApp | None = None, size: tuple[int, int] = WIDE, armed: bool = False
+    *keys: str, app: ConsoleApp | None = None, size: tuple[int, int] = SMALL, armed: bool = False
 ) -> AsyncIterator[tuple[ConsoleApp, Pilot[Any]]]:
     app = app or wizard_console()
     async with app.run_test(size=size) as pilot:
