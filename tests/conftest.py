@@ -1,7 +1,8 @@
 """Real replica sets, profiles and folders for tests.
 
-- ``replica_set``: one three-node set with auth for the whole session. Leave it as you found it: do not kill
-  members, use databases of your own (``database_name``).
+- ``replica_set``: one set with auth for the whole session, of one member: with three, half of a run would go
+  into copying. Leave it as you found it: use databases of your own (``database_name``).
+- ``three_members``: the same with three members, for what members are to each other. Do not kill any.
 - ``make_replica_set(nodes=, auth=, oplog_mb=, users=, parameters=)``: a set of your own, to break; it is gone
   after the test. Once all members were down, use a new client: the server refuses the cluster time of an
   older one for a moment (211).
@@ -29,6 +30,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -46,6 +48,9 @@ from mongo_dr_console.mongo.mongod import find_mongod
 # Property tests are judged by what they find, not by how fast a busy machine is.
 settings.register_profile("mdr", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("mdr")
+
+_SLOW_UNTIL = 0.8
+"""The part of the other files among which the slow ones are."""
 
 MakeReplicaSet = Callable[..., ReplicaSet]
 
@@ -65,15 +70,19 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow files first: side by side with the others they do not make the run longer. Those that use
-    MinIO begin after these."""
-
-    def turn(item: pytest.Item) -> int:
-        if "minio" in getattr(item, "fixturenames", ()):
-            return 1
-        return 2 * (item.get_closest_marker("slow") is None)
-
-    items.sort(key=turn)
+    """Files with slow tests spread among the others, all in an order without a meaning, which is always the
+    same: side by side with their like, those that start many servers would wait for a processor most of the
+    time; alone at the end they would make the run longer.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    mixed = sorted(files, key=lambda file: crc32(file.name.encode()))
+    slow = [f for f in mixed if any(test.get_closest_marker("slow") for test in files[f])]
+    others = [f for f in mixed if f not in slow]
+    place = {file: float(number) for number, file in enumerate(others)}
+    place |= {file: number * _SLOW_UNTIL * len(others) / len(slow) for number, file in enumerate(slow)}
+    items.sort(key=lambda item: (place[item.path], item.path))
 
 
 @pytest.fixture(scope="session")
@@ -110,13 +119,22 @@ def sets_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def replica_set(mongod: Path, sets_folder: Path) -> Iterator[ReplicaSet]:
+    yield from _shared(sets_folder / "shared", 1)
+
+
+@pytest.fixture(scope="session")
+def three_members(mongod: Path, sets_folder: Path) -> Iterator[ReplicaSet]:
+    yield from _shared(sets_folder / "three", 3)
+
+
+def _shared(folder: Path, nodes: int) -> Iterator[ReplicaSet]:
     # An application's user: the tool's own, root, passes a write block, and an application does not.
     app = User.new("app", ["readWriteAnyDatabase", "dbAdminAnyDatabase"])
     # The server's own session keeper makes an index every few minutes: tests count who writes.
     quiet = {"disableLogicalSessionCacheRefresh": "true"}
     # Whatever looks for something in the oplog would look through what all tests before have written, too.
-    options = Options(set_name="shared", users=(app,), cache_gb=1, oplog_mb=80, parameters=quiet)
-    replica_set = ReplicaSet.launch(sets_folder / "shared", options)
+    options = Options(nodes=nodes, set_name="shared", users=(app,), cache_gb=1, oplog_mb=80, parameters=quiet)
+    replica_set = ReplicaSet.launch(folder, options)
     replica_set.wait_for_members()
     _keep_primary(replica_set)
     yield replica_set

@@ -35,6 +35,11 @@ LAG = (Kind.OPLOG_LAG,)
 """Apart: on a busy machine a member may well be two seconds behind while backups are made."""
 
 
+@pytest.fixture(scope="module")
+def replica_set(three_members: Any) -> Any:
+    return three_members
+
+
 @dataclass
 class Watch:
     """An agent's watch over the shared set, and what arrived from it."""

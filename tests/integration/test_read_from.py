@@ -16,7 +16,9 @@ from mongo_dr_console.mongo.primary_first import PrimaryFirst
 pytestmark = pytest.mark.mongod
 
 
-def test_a_primary_that_answers_last_is_read_from(replica_set: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_primary_that_answers_last_is_read_from(
+    three_members: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(primary_first, "LONGEST_SECONDS", 120)
     held, choose = threading.Event(), PrimaryFirst.__call__
 
@@ -27,9 +29,9 @@ def test_a_primary_that_answers_last_is_read_from(replica_set: Any, monkeypatch:
         return found
 
     monkeypatch.setattr(PrimaryFirst, "__call__", choosing)
-    primary = replica_set.primary_index()
+    primary = three_members.primary_index()
     read_from: list[Any] = []
-    with closing(connect(replica_set.uri, any_member=True, seconds=240)) as client:
+    with closing(connect(three_members.uri, any_member=True, seconds=240)) as client:
 
         def read() -> None:
             cursor = client.local["oplog.rs"].find().limit(1)
@@ -37,13 +39,13 @@ def test_a_primary_that_answers_last_is_read_from(replica_set: Any, monkeypatch:
             read_from.append(cursor.address)
 
         reader = threading.Thread(target=read)
-        replica_set.pause(primary)
+        three_members.pause(primary)
         try:
             reader.start()
             while not held.is_set():
                 assert reader.is_alive(), f"read from {read_from}"
                 time.sleep(0.01)
         finally:
-            replica_set.resume(primary)
+            three_members.resume(primary)
         reader.join(240)
-    assert read_from == [("127.0.0.1", replica_set.members[primary].port)]
+    assert read_from == [("127.0.0.1", three_members.members[primary].port)]

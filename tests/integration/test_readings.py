@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.mongod
 
 
+@pytest.fixture(scope="module")
+def replica_set(three_members: ReplicaSet) -> ReplicaSet:
+    return three_members
+
+
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A console gives up within seconds; here what is there is waited for, however slow the machine."""
