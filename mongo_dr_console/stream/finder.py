@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Protocol, runtime_checkable
 
 import bson
@@ -49,8 +50,9 @@ _LOOK_SLOW = 6 * 3600
 """Seconds around what is asked for in which a slow one must be a mass to be seen."""
 _JUST_NOW, _RECENT = 120, 3600
 _PAUSE = (PAUSE_MINUTES + 1) * 60
-_FROM_THE_USUAL_ON = [(slow, minimum) for slow in (False, True) for minimum in (DEFAULT_MINIMUM, PACE)]
-"""What counts as an event, when one is looked for that is there: the usual first."""
+_MASSES = (DEFAULT_MINIMUM, PACE)
+"""What counts as a mass, when an event is looked for that is there: the usual first."""
+_FROM_THE_USUAL_ON = [(slow, minimum) for slow in (False, True) for minimum in _MASSES]
 
 # Whole entries as plain dictionaries: for the many small deletes and updates faster than a raw document.
 _PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -157,9 +159,8 @@ def find_event(source: StreamSource, identity: str) -> Event:
     Raises:
         WrongUse: There is none, or several begin with it.
     """
-    for since, slow, minimum in _ways_to_find(source, whole=len(identity) == ID_LENGTH):
+    for events in _looked_for(source, whole=len(identity) == ID_LENGTH):
         try:
-            events = scan_events(source, since, None, Filter(minimum=minimum), slow=slow)
             return _with_before(source, event_by_id(events, identity))
         except WrongUse as trouble:
             if trouble.code != "event-unknown":
@@ -168,19 +169,30 @@ def find_event(source: StreamSource, identity: str) -> Event:
     raise unknown
 
 
-def _ways_to_find(source: StreamSource, *, whole: bool) -> Iterator[tuple[Position | None, bool, int]]:
-    """From where on, whether slow ones too, and what is a mass: the cheapest first.
+def _looked_for(source: StreamSource, *, whole: bool) -> Iterator[list[Event]]:
+    """Events among which one may be, the cheapest to find first: what counts as a mass usually, then fewer
+    documents, then what is spread over hours.
 
     Most mistakes are looked for soon, and what a busy deployment or a restore writes in an hour is much to
     look through. An id that is not whole may mean several events, so everything is looked at.
     """
-    latest = max((w.end for w in source.windows()), default=None)
-    if whole and latest is not None:
-        yield Position(max(latest.t - _JUST_NOW, 0), 0), *_FROM_THE_USUAL_ON[0]
-        for way in _FROM_THE_USUAL_ON:
-            yield Position(max(latest.t - _RECENT, 0), 0), *way
-    for way in _FROM_THE_USUAL_ON:
-        yield None, *way
+    windows = source.windows()
+    if whole and windows:
+        oldest, latest = min(w.start for w in windows), max(w.end for w in windows)
+        for seconds in (_JUST_NOW, _RECENT):
+            since = Position(max(latest.t - seconds, 0), 0)
+            if since > oldest:
+                yield scan_events(source, since, None, Filter(minimum=PACE))
+    fast = {w: _scan_window(source, w, w.start, w.end, PACE) for w in windows}
+    known = {minimum: {w: _at_least(minimum, events) for w, events in fast.items()} for minimum in _MASSES}
+    for minimum in _MASSES:
+        yield list(chain.from_iterable(known[minimum].values()))
+    for minimum in _MASSES:
+        yield [e for w in windows for e in find_slow(source, w, w, known[minimum][w], minimum)]
+
+
+def _at_least(minimum: int, events: Sequence[Event]) -> list[Event]:
+    return [e for e in events if e.kind not in ("mass-delete", "mass-update") or e.operations >= minimum]
 
 
 def event_of(source: StreamSource, operation: Operation) -> Event | None:

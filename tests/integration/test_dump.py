@@ -35,6 +35,13 @@ from mongo_dr_console.stores.verification import verify
 
 pytestmark = pytest.mark.mongod
 
+
+@pytest.fixture(scope="module")
+def replica_set(three_members: Any) -> Any:
+    """What is read is read from a secondary, as users do."""
+    return three_members
+
+
 RECORDED = Path(__file__).parents[1] / "data" / "dump" / "plain"
 
 

@@ -31,6 +31,12 @@ from mongo_dr_console.stores.verification import verify
 pytestmark = pytest.mark.mongod
 
 
+@pytest.fixture(scope="module")
+def replica_set(three_members: Any) -> Any:
+    """What is read is read from a secondary, as users do."""
+    return three_members
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> LocalStore:
     return LocalStore("local", tmp_path / "store")

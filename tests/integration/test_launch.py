@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.mongod
 
 
-def test_the_shared_set_takes_majority_writes_of_its_tool_user(
-    replica_set: ReplicaSet, database_name: str
+def test_the_shared_set_of_three_takes_writes_of_all_of_them(
+    three_members: ReplicaSet, database_name: str
 ) -> None:
-    with replica_set.client() as client:
+    with three_members.client() as client:
         shop = client[database_name].get_collection("orders", write_concern=WriteConcern(3, wtimeout=120000))
         shop.insert_one({"_id": 1})
         assert shop.count_documents({}) == 1
