@@ -21,6 +21,7 @@ All members end with pytest, also by kill -9 (Linux); folders of a killed run ar
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import shutil
 import signal
@@ -67,6 +68,13 @@ def pytest_configure() -> None:
             default = signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
     os.environ.setdefault("MDR_SHOP_DIVISOR", "5")
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded stays: to go through all of it again and again would take a sixth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
