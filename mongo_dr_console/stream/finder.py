@@ -400,7 +400,7 @@ def _several(raw: bytes) -> _Several | None:
     """The short way for entries that are nothing but writes to documents; None: it must be looked at closely.
 
     A busy application, or a restore, writes most of what it writes like this, and as raw documents that takes
-    ten times as long.
+    four times as long.
     """
     if raw.find(_APPLY_OPS) < 0 or raw.find(_LOGINS) >= 0:
         return None
