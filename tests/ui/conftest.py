@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from support.consolekit import at_rest
 
+from mongo_dr_console.ui import app
+
 
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -50,3 +52,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments: dict[str, Any] = {name: pyfuncitem.funcargs[name] for name in wanted}
     asyncio.run(pyfuncitem.obj(**arguments))
     return True
+
+
+@pytest.fixture(autouse=True)
+def one_console_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A console that is alone in its process keeps what is loaded out of the collector's sight for ever; here
+    that would be all the consoles before it."""
+    monkeypatch.setattr(app, "_spare_the_collector", lambda: None)
