@@ -22,6 +22,8 @@ EventKind = Literal[
 ]
 LOGINS: frozenset[EventKind] = frozenset({"user-change", "role-change"})
 """Changes of users and roles, which are merged and not replayed: nothing can be left out of them."""
+MASSES: frozenset[EventKind] = frozenset({"mass-delete", "mass-update"})
+"""Of many operations, which are counted."""
 CHANGES: frozenset[EventKind] = LOGINS | {"coll-mod"}
 """Events that destroy no document: worth finding, and no alarm."""
 

@@ -94,7 +94,7 @@ class TransactionAssembler:
             return
         position = Position.of(entry["ts"])
         if op != "c":
-            yield _single(entry, position, 0, _session(entry), transaction=False)
+            yield _single(entry, position, 0, session_of(entry), transaction=False)
             return
         body = entry["o"]
         name = next(iter(body), "")
@@ -103,9 +103,9 @@ class TransactionAssembler:
         elif name == "applyOps" and is_transaction(entry):
             yield from self._part(entry, body, position)
         elif name == "applyOps":
-            yield from _sent_by_client(body, position, _session(entry))
+            yield from _sent_by_client(body, position, session_of(entry))
         else:
-            yield _single(entry, position, 0, _session(entry), transaction=False)
+            yield _single(entry, position, 0, session_of(entry), transaction=False)
 
     @property
     def oldest_open(self) -> Position | None:
@@ -122,7 +122,7 @@ class TransactionAssembler:
             self._open[key] = transaction
             return
         self._open.pop(key, None)
-        yield from self._commit(transaction, position, _session(entry))
+        yield from self._commit(transaction, position, session_of(entry))
 
     def _end(self, entry: RawBSONDocument, position: Position, *, committed: bool) -> Iterator[Operation]:
         transaction = self._open.pop(_transaction_key(entry), None)
@@ -131,7 +131,7 @@ class TransactionAssembler:
         if transaction is None:
             self.incomplete.append(position)
             return
-        yield from self._commit(transaction, position, _session(entry))
+        yield from self._commit(transaction, position, session_of(entry))
 
     def _commit(self, transaction: _Open, position: Position, session: str | None) -> Iterator[Operation]:
         if not transaction.whole:
@@ -170,7 +170,8 @@ def begins(entry: Mapping[str, Any]) -> bool:
     return before is None or before["ts"].time == 0
 
 
-def _session(entry: RawBSONDocument) -> str | None:
+def session_of(entry: Mapping[str, Any]) -> str | None:
+    """The id of the session that wrote an entry, in hex; None: it was written without one."""
     lsid = entry.get("lsid")
     return bytes(lsid["id"]).hex() if lsid is not None else None
 

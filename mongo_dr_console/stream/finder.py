@@ -16,7 +16,7 @@ from mongo_dr_console.model import rawbson
 from mongo_dr_console.model.describe import describe_entry, describe_operation
 from mongo_dr_console.model.documentid import comparable
 from mongo_dr_console.model.entryhead import head, operation_type, place_of
-from mongo_dr_console.model.event import ID_LENGTH, Event
+from mongo_dr_console.model.event import ID_LENGTH, MASSES, Event
 from mongo_dr_console.model.eventscan import (
     DEFAULT_MINIMUM,
     GAP_SECONDS,
@@ -35,6 +35,7 @@ from mongo_dr_console.model.oplogentry import (
     begins,
     is_transaction,
     raw_entry,
+    session_of,
 )
 from mongo_dr_console.model.position import MAX_ORDINAL, Bound, Limit, Position, Span
 from mongo_dr_console.model.slowdeletes import PAUSE_MINUTES, Tally, slow_deletes
@@ -50,9 +51,9 @@ _LOOK_SLOW = 6 * 3600
 """Seconds around what is asked for in which a slow one must be a mass to be seen."""
 _JUST_NOW, _RECENT = 120, 3600
 _PAUSE = (PAUSE_MINUTES + 1) * 60
-_MASSES = (DEFAULT_MINIMUM, PACE)
+_MINIMA = (DEFAULT_MINIMUM, PACE)
 """What counts as a mass, when an event is looked for that is there: the usual first."""
-_FROM_THE_USUAL_ON = [(slow, minimum) for slow in (False, True) for minimum in _MASSES]
+_FROM_THE_USUAL_ON = [(slow, minimum) for slow in (False, True) for minimum in _MINIMA]
 
 # Whole entries as plain dictionaries: for the many small deletes and updates faster than a raw document.
 _PLAIN: CodecOptions[dict[str, Any]] = CodecOptions(
@@ -184,15 +185,15 @@ def _looked_for(source: StreamSource, *, whole: bool) -> Iterator[list[Event]]:
             if since > oldest:
                 yield scan_events(source, since, None, Filter(minimum=PACE))
     fast = {w: _scan_window(source, w, w.start, w.end, PACE) for w in windows}
-    known = {minimum: {w: _at_least(minimum, events) for w, events in fast.items()} for minimum in _MASSES}
-    for minimum in _MASSES:
+    known = {minimum: {w: _at_least(minimum, events) for w, events in fast.items()} for minimum in _MINIMA}
+    for minimum in _MINIMA:
         yield list(chain.from_iterable(known[minimum].values()))
-    for minimum in _MASSES:
+    for minimum in _MINIMA:
         yield [e for w in windows for e in find_slow(source, w, w, known[minimum][w], minimum)]
 
 
 def _at_least(minimum: int, events: Sequence[Event]) -> list[Event]:
-    return [e for e in events if e.kind not in ("mass-delete", "mass-update") or e.operations >= minimum]
+    return [e for e in events if e.kind not in MASSES or e.operations >= minimum]
 
 
 def event_of(source: StreamSource, operation: Operation) -> Event | None:
@@ -212,11 +213,11 @@ def with_shares(source: StreamSource, events: Sequence[Event]) -> list[Event]:
     knows how many documents there are now; what was written since makes it inexact."""
     if not isinstance(source, Searchable):
         return list(events)
-    sizes = source.sizes(sorted({e.namespace for e in events if e.kind in ("mass-delete", "mass-update")}))
+    sizes = source.sizes(sorted({e.namespace for e in events if e.kind in MASSES}))
     found = []
     for event in events:
         now = sizes.get(event.namespace)
-        if now is None or not event.documents or event.kind not in ("mass-delete", "mass-update"):
+        if now is None or not event.documents or event.kind not in MASSES:
             found.append(event)
             continue
         before = now + event.documents if event.kind == "mass-delete" else max(now, event.documents)
@@ -330,8 +331,8 @@ def _tallies(source: StreamSource, start: Position, end: Position, minimum: int)
             if (row := inserts.get(place)) is None:
                 row = inserts[place] = [0, (second, ordinal), None]
         elif op == b"d":
-            lsid = bson.decode(raw, _PLAIN).get("lsid")
-            writer = None if lsid is None else bytes(lsid["id"]).hex()
+            entry = bson.decode(raw, _PLAIN)
+            writer = session_of(entry)
             at = (name.decode(), writer, second // 60)
             if (row := deletes.get(at)) is None:
                 row = deletes[at] = [0, (second, ordinal), None]
@@ -405,7 +406,7 @@ def _several(raw: bytes) -> _Several | None:
     if raw.find(_APPLY_OPS) < 0 or raw.find(_LOGINS) >= 0:
         return None
     entry = bson.decode(raw, _PLAIN)
-    body, lsid = entry["o"], entry.get("lsid")
+    body = entry["o"]
     if next(iter(body), "") != "applyOps" or body.get("partialTxn") or body.get("prepare"):
         return None
     transaction = is_transaction(entry)
@@ -414,8 +415,7 @@ def _several(raw: bytes) -> _Several | None:
     writes: list[dict[str, Any]] = body["applyOps"]
     if any(one["op"] == "c" for one in writes):
         return None
-    session = bytes(lsid["id"]).hex() if lsid is not None else None
-    return _Several(entry["ts"], entry.get("wall"), session, transaction, writes)
+    return _Several(entry["ts"], entry.get("wall"), session_of(entry), transaction, writes)
 
 
 class _Reader:
@@ -435,15 +435,15 @@ class _Reader:
                 yield from scan.feed(operation, time)
         elif op in "du":
             entry = bson.decode(raw, _PLAIN) if len(raw) < _LARGE else raw_entry(raw)
-            lsid = entry.get("lsid")
-            if op == "u" and lsid is not None:
+            session = session_of(entry)
+            if op == "u" and session is not None:
                 return
             stamp = entry["ts"]
             yield from scan.write(
                 Write(
                     op,
                     entry["ns"],
-                    bytes(lsid["id"]).hex() if lsid is not None else None,
+                    session,
                     frozenset(changed_fields(entry["o"])) if op == "u" else NO_FIELDS,
                     Position(stamp.time, stamp.inc),
                     self._tick(stamp.time, entry.get("wall")),
